@@ -1,0 +1,206 @@
+"""The typed data that flows between stages: frozen, and known by their content.
+
+An id is 16 hexadecimal digits of BLAKE2b over the canonical JSON of what the record *is*, never of
+when or how it was made; two runs that make the same thing give it the same id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from signatures.bloom import BloomLevel
+
+ID_BYTES = 8
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys, no spaces and no escapes: one text for one value."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_id(value: Any) -> str:
+    """Return the id of a JSON value: 16 hexadecimal digits."""
+    data = canonical_json(value).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=ID_BYTES).hexdigest()
+
+
+class Record(BaseModel):
+    """The base of all records: frozen, and no unknown field is taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KeywordOrigin(StrEnum):
+    """Where a keyword came from."""
+
+    CORE = "core"
+    PREREQUISITE = "prerequisite"
+    ADVANCED = "advanced"
+    RETRIEVED = "retrieved"
+
+
+class Keyword(Record):
+    """One keyword of the bank, with its lineage.
+
+    Args:
+        text: the keyword as it is shown and used.
+        origin: how it was found.
+        round: the expansion round that found it; 0 for core keywords.
+        parents: the keywords that were shown when it was found.
+        passage_id: the passage it was extracted from, for `retrieved`.
+    """
+
+    text: str
+    origin: KeywordOrigin
+    round: int = Field(default=0, ge=0)
+    parents: tuple[str, ...] = ()
+    passage_id: str | None = None
+
+
+class Passage(Record):
+    """A piece of a corpus; `text` is untrusted."""
+
+    id: str
+    text: str
+
+
+class Instruction(Record):
+    """One question as it was written, with the keywords and the level it was asked for."""
+
+    keywords: tuple[str, ...]
+    level: BloomLevel
+    question: str
+    options: tuple[str, ...] = ()
+    context: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """Return the id of what is asked: question, options and context."""
+        return content_id([self.question, list(self.options), self.context])
+
+    @property
+    def text(self) -> str:
+        """Return the whole instruction as a student is shown it: context, question, lettered options."""
+        parts = [self.context, self.question] if self.context else [self.question]
+        if self.options:
+            parts.append("\n".join(f"{chr(65 + i)}. {o}" for i, o in enumerate(self.options)))
+        return "\n\n".join(parts)
+
+
+class Sample(Record):
+    """One drawn answer, readable or not.
+
+    Args:
+        number: the draw's place in the vote, from 0.
+        answer: the answer as it was read, shown to people; None when unreadable.
+        key: the canonical key that the vote compares; None when unreadable.
+        reasoning: the steps that led to it, or the raw text where nothing else was found.
+        unreadable: why no answer could be read; None when one was.
+        temperature: what it was drawn with; None where the model fixes its own.
+        call: the key of its call in the call log, where there is one.
+    """
+
+    number: int = Field(ge=0)
+    answer: str | None
+    key: str | None
+    reasoning: str = ""
+    unreadable: str | None = None
+    temperature: float | None = None
+    call: str | None = None
+
+
+class Vote(Record):
+    """The outcome of self-consistency voting over one instruction.
+
+    Args:
+        accepted: whether the policy accepts the winner.
+        winner: the answer with most votes; None for a tie or when nothing was readable.
+        agreement: votes for the winner (for a tie: for each of the first) / draws; 0 with no draws.
+        counts: votes by answer, most first, ties in the order of the first draw.
+        draws: answers drawn, unreadable ones counted.
+        reason: why it stopped, such as `majority`, `below_threshold`, `tie`, `unreadable`.
+        response: number of the sample that becomes the response; None when not accepted.
+        samples: all draws, in order.
+    """
+
+    accepted: bool
+    winner: str | None
+    agreement: float = Field(ge=0, le=1)
+    counts: tuple[tuple[str, int], ...]
+    draws: int = Field(ge=0)
+    reason: str
+    response: int | None
+    samples: tuple[Sample, ...]
+
+    @property
+    def losing(self) -> tuple[Sample, ...]:
+        """Return the readable samples that did not vote for the winner."""
+        keys = {s.key for s in self.samples if s.number == self.response}
+        return tuple(s for s in self.samples if s.key is not None and s.key not in keys)
+
+
+class Row(Record):
+    """One validated row of the dataset."""
+
+    id: str
+    instruction: Instruction
+    response: str
+    answer: str
+    vote: Vote
+    task: str
+    teacher: str
+    model: str
+
+    @property
+    def messages(self) -> tuple[dict[str, str], ...]:
+        """Return the row as chat messages: the user's instruction, the assistant's response."""
+        return (
+            {"role": "user", "content": self.instruction.text},
+            {"role": "assistant", "content": self.response},
+        )
+
+
+class Rejection(Record):
+    """Why a unit gave no row. `reason` is of its content only; the weather never rejects.
+
+    Args:
+        stage: the stage that turned it down.
+        reason: a short machine-readable cause, such as `unparsable`, `duplicate`, `tie`.
+        detail: one sentence for people.
+        instruction: what had been written, where it got that far.
+        vote: the vote with all its samples, where it got that far.
+    """
+
+    stage: Literal["writer", "screen", "vote"]
+    reason: str
+    detail: str = ""
+    instruction: Instruction | None = None
+    vote: Vote | None = None
+
+
+def make_row(
+    instruction: Instruction, vote: Vote, *, response: str, task: str, teacher: str, model: str
+) -> Row:
+    """Return the row of an accepted vote; its id is of the instruction and the response.
+
+    Raises:
+        ValueError: the vote was not accepted.
+    """
+    if not vote.accepted or vote.winner is None:
+        raise ValueError("only an accepted vote makes a row")
+    return Row(
+        id=content_id([task, instruction.id, response]),
+        instruction=instruction,
+        response=response,
+        answer=vote.winner,
+        vote=vote,
+        task=task,
+        teacher=teacher,
+        model=model,
+    )
