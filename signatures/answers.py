@@ -21,7 +21,7 @@ _DOCSTRING_THINKING = """Answer the question. Give a short solution that a stude
 the answer. Write in {language}."""
 
 _ANSWERS = {
-    AnswerKind.NUMBER: "the number alone, in the unit asked for",
+    AnswerKind.NUMBER: "the number alone, in the unit and rounding asked for",
     AnswerKind.EXPRESSION: "the result alone, as LaTeX without delimiters",
     AnswerKind.CHOICE: "the letter of the right option",
     AnswerKind.LABEL: "the right label",

@@ -6,6 +6,8 @@ traceback and leaves with `exit_code`. Anything else that escapes is a bug.
 
 from __future__ import annotations
 
+from typing import Self
+
 _SHOWN = 200
 
 
@@ -35,11 +37,9 @@ class DS2Error(Exception):
         value: object,
         todo: str,
         unit: object = None,
-    ) -> DS2Error:
+    ) -> Self:
         """Build the error in the house's one template (see `rule_message`)."""
-        return cls(
-            rule_message(failed, name=name, rule=rule, value=value, todo=todo, unit=unit)
-        )
+        return cls(rule_message(failed, name=name, rule=rule, value=value, todo=todo, unit=unit))
 
 
 class TaskError(DS2Error):
@@ -70,7 +70,7 @@ class StageError(DS2Error):
     """A stage gives nothing usable: its replies do not parse or are all turned down."""
 
 
-class RunStopped(DS2Error):
+class RunStoppedError(DS2Error):
     """A budget or a cap ended the run before its target; the same command continues it."""
 
     exit_code = 3

@@ -16,8 +16,9 @@ import dspy
 from signatures.keywords import task_line
 from signatures.task import AnswerKind, TaskSpec
 
-_RULES = """Let the level set its verb and its demand. State every figure, unit, rounding and
-assumption that is needed; refer to no figure, table or text that is not there. There is exactly
+_RULES = """Let the level set its verb and what the student must do, without naming the level.
+Write the question alone: no solution, no hint. State every figure, unit, rounding and assumption
+that is needed; refer to no figure, table or text that is not there. At every level there is exactly
 one right answer, {answer}, and nothing in the wording gives it away."""
 
 _ONE = """Write one exam question that cannot be answered without understanding the keyword.
@@ -73,17 +74,22 @@ def _outputs(task: TaskSpec) -> dict[str, tuple[type, object]]:
         )
         outputs["question"] = (str, dspy.OutputField(desc="the question about that text"))
     else:
-        outputs["question"] = (str, dspy.OutputField(desc="the question, complete in itself"))
+        outputs["question"] = (str, dspy.OutputField(desc=_question(task)))
     if task.answer.kind is AnswerKind.CHOICE:
         sizes = " or ".join(str(n) for n in task.answer.options)
         outputs["options"] = (
             list[str],
             dspy.OutputField(
-                desc=f"{sizes} options without letters, alike in form and length; the wrong ones "
-                "come from slips a student really makes"
+                desc=f"{sizes} options without letters, alike in form and length, none about "
+                "another; the wrong ones come from slips a student really makes"
             ),
         )
     return outputs
+
+
+def _question(task: TaskSpec) -> str:
+    options = ", without its options" if task.answer.kind is AnswerKind.CHOICE else ""
+    return f"the question, complete in itself{options}"
 
 
 def notes_line(task: TaskSpec) -> str:

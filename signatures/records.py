@@ -21,7 +21,9 @@ ID_BYTES = 8
 
 def canonical_json(value: Any) -> str:
     """Return `value` as JSON with sorted keys, no spaces and no escapes: one text for one value."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
 
 
 def content_id(value: Any) -> str:
@@ -102,6 +104,7 @@ class Sample(Record):
         key: the canonical key that the vote compares; None when unreadable.
         reasoning: the steps that led to it, or the raw text where nothing else was found.
         unreadable: why no answer could be read; None when one was.
+        parsed: whether the reply kept to the format; False when it was read out of the raw text.
         temperature: what it was drawn with; None where the model fixes its own.
         call: the key of its call in the call log, where there is one.
     """
@@ -111,6 +114,7 @@ class Sample(Record):
     key: str | None
     reasoning: str = ""
     unreadable: str | None = None
+    parsed: bool = True
     temperature: float | None = None
     call: str | None = None
 

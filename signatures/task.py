@@ -123,8 +123,8 @@ class TaskSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
-    domain: str = Field(min_length=3, max_length=200)
-    description: str = Field(min_length=20, max_length=2000)
+    domain: str = Field(min_length=1, max_length=200)
+    description: str = Field(min_length=8, max_length=2000)
     answer: AnswerFormat
     notes: tuple[str, ...] = Field(default=(), max_length=12)
     example_keywords: tuple[str, ...] = Field(default=(), max_length=20)
@@ -179,7 +179,9 @@ def load_task(name_or_path: str | os.PathLike[str]) -> TaskSpec:
 
 def task_source(name: str) -> str:
     """Return the YAML text of a built-in task."""
-    return resources.files("signatures").joinpath("tasks", f"{name}.yaml").read_text(encoding="utf-8")
+    return (
+        resources.files("signatures").joinpath("tasks", f"{name}.yaml").read_text(encoding="utf-8")
+    )
 
 
 def parse_task(source: str, where: str = "task") -> TaskSpec:
@@ -250,7 +252,9 @@ def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
             for key, value in node.value:
                 if key.value == str(part):
                     found, line = value, key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
             found = node.value[part]
             line = found.start_mark.line + 1
         if found is None:

@@ -1,0 +1,140 @@
+"""The Python API: one call from a task to a `datasets.Dataset`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ds2.config import BudgetConfig, EngineConfig, preset
+from ds2.runtime.defaults import default_out
+from ds2.runtime.session import RunRequest
+from signatures.errors import RunStoppedError
+from signatures.task import TaskSpec, load_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ds2.runtime.summary import RunSummary
+
+_ENGINE = frozenset(EngineConfig.model_fields) - {"model"}
+_BUDGET = frozenset(BudgetConfig.model_fields)
+
+
+def synthesize(
+    task: TaskSpec | str | os.PathLike[str],
+    target: int | None = None,
+    *,
+    model: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    preset: str = "default",
+    **settings: Any,
+) -> Dataset:
+    """Make a dataset and return it; the same call on the same folder continues or reads it again.
+
+    Works in scripts, threads and notebooks, a running event loop or not.
+
+    Args:
+        task: a built-in task's name, the path of a YAML file, or a `TaskSpec`.
+        target: rows wanted, at least 1; None for the preset's own.
+        model: `PROVIDER/NAME`; None for the built-in simulated teacher.
+        out: run folder; None for `runs/TASK-TARGET`.
+        preset: `default` or `paper`.
+        settings: any field of `RunConfig`, `EngineConfig` or `BudgetConfig`, such as `seed`,
+            `policy`, `concurrency`, `api_base`, `max_calls`.
+
+    Raises:
+        DS2Error: something you can mend; what was answered is kept in the run folder.
+        RunStoppedError: the run ended before its target (a budget or a cap).
+
+    Example:
+        >>> rows = synthesize("gsm8k", target=6)  # doctest: +SKIP
+        >>> rows.column_names[:3]  # doctest: +SKIP
+        ['id', 'messages', 'instruction']
+    """
+    work = asynthesize(task, target, model=model, out=out, preset=preset, **settings)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    return _in_thread(work)
+
+
+async def asynthesize(
+    task: TaskSpec | str | os.PathLike[str],
+    target: int | None = None,
+    *,
+    model: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    preset: str = "default",
+    **settings: Any,
+) -> Dataset:
+    """Make a dataset and return it: `synthesize` for callers with an event loop."""
+    from ds2.runtime.runner import run
+
+    request = _request(task, target, preset, settings | {"model": model}, out)
+    summary = await run(request)
+    if summary.exit_code != 0:
+        raise _stopped(summary)
+    return await asyncio.to_thread(read_dataset, request.out)
+
+
+def read_dataset(out: str | os.PathLike[str]) -> Dataset:
+    """Return the rows of a finished run, in their order; no cache is written."""
+    from datasets import Dataset, concatenate_datasets
+
+    from ds2.output.dataset import dataset_shards
+
+    parts = [Dataset.from_parquet(str(p)) for p in dataset_shards(Path(out) / "dataset")]
+    return concatenate_datasets(parts)
+
+
+def _request(
+    task: TaskSpec | str | os.PathLike[str],
+    target: int | None,
+    name: str,
+    settings: dict[str, Any],
+    out: str | os.PathLike[str] | None,
+) -> RunRequest:
+    spec = task if isinstance(task, TaskSpec) else load_task(task)
+    engine = {k: settings.pop(k) for k in list(settings) if k in _ENGINE | {"model"}}
+    budget = {k: settings.pop(k) for k in list(settings) if k in _BUDGET}
+    config = preset(name, target, **settings)
+    return RunRequest(
+        task=spec,
+        config=config,
+        engine=EngineConfig.build(**engine),
+        budget=BudgetConfig.build(**budget),
+        out=default_out(spec, config) if out is None else Path(out),
+    )
+
+
+def _stopped(summary: RunSummary) -> RunStoppedError:
+    return RunStoppedError.rule(
+        "The run stopped",
+        unit=summary.out,
+        name="accepted rows",
+        rule=f"reach the target of {summary.target}",
+        value=f"{summary.ledger['accepted']}, stopped by {summary.status}",
+        todo="Call again with a larger budget to continue; nothing is asked twice.",
+    )
+
+
+def _in_thread(work: Any) -> Any:
+    result: list[Any] = []
+
+    def target() -> None:
+        try:
+            result.append((asyncio.run(work), None))
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            result.append((None, error))
+
+    thread = threading.Thread(target=target, name="ds2-synthesize")
+    thread.start()
+    thread.join()
+    value, error = result[0]
+    if error is not None:
+        raise error
+    return value

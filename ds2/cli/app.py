@@ -1,0 +1,62 @@
+"""The command line: one Typer app; each command's module and everything heavy load when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ds2.cli.check import check
+from ds2.cli.export import export_command
+from ds2.cli.prompts import prompts_command
+from ds2.cli.run import run_command
+from ds2.cli.simulate import simulate
+from ds2.cli.tasks import tasks_app
+
+app = typer.Typer(
+    name="ds2",
+    help="Make a validated instruction-tuning dataset from one task description.",
+    epilog="Start with `ds2 run gsm8k`: the built-in simulated teacher needs no key and no network.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"ds2 {version('ds2-instruct')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("run", rich_help_panel="Make")(run_command)
+app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
+app.command("prompts", rich_help_panel="Look")(prompts_command)
+app.command("check", rich_help_panel="Look")(check)
+app.command("export", rich_help_panel="Export")(export_command)
+app.command("simulate", rich_help_panel="Try")(simulate)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
+    from signatures.errors import DS2Error
+
+    try:
+        app()
+    except DS2Error as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

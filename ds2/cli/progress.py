@@ -1,0 +1,217 @@
+"""What a person sees of a run: notices, a progress line on stderr, the table at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.table import Table
+
+    from ds2.engines.base import Backend
+    from ds2.runtime.runner import Progress
+    from ds2.runtime.session import RunRequest
+    from ds2.runtime.summary import RunSummary
+    from ds2.store import RunStore
+    from signatures.records import Keyword
+
+REFRESH_S = 0.5
+
+
+class Watcher:
+    """Watches a run (see `ds2.runtime.runner.Observer`) and draws it on stderr.
+
+    Without a terminal it prints the notices and no progress; `quiet` prints nothing at all.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Bar | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def began(self, request: RunRequest, backends: Mapping[str, Backend], worst_calls: int) -> None:
+        """Say what will be asked, and of whom."""
+        if backends["answers"].teacher == "simulated":
+            self._say(
+                "Using the built-in simulated teacher: its rows are for trying the pipeline, "
+                "not for training. Choose a real model with --model."
+            )
+        if any(backend.remote for backend in backends.values()):
+            names = ", ".join(sorted({b.model for b in backends.values()}))
+            limit = request.budget.max_calls
+            capped = "" if limit is None else f", held to {limit:,} by --max-calls"
+            self._say(f"Asking {names}: at worst {worst_calls:,} calls{capped}.")
+
+    def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None:
+        """Say how large the keyword bank is."""
+        why = {"size": "", "nothing_new": " (expansion brought nothing new)"}.get(
+            stopped, " (the last round was reached)"
+        )
+        self._say(f"{len(bank)} keywords{why}.")
+
+    def started(self, progress: Progress, store: RunStore) -> None:
+        """Begin to draw the progress line."""
+        if self._quiet or not sys.stderr.isatty():
+            return
+        self._bar = _bar()
+        self._bar.start()
+        task = self._bar.add_task("rows", total=progress.target, note="")
+        self._thread = threading.Thread(
+            target=self._draw, args=(task, progress, store), name="ds2-progress", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the progress line; what was drawn last stays."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _draw(self, task: Any, progress: Progress, store: RunStore) -> None:
+        while self._bar is not None:
+            ended = self._stop.wait(REFRESH_S)
+            ledger = progress.ledger
+            if ended:
+                self._bar.update(task, completed=ledger.accepted)
+                return
+            usage = store.usage().values()
+            calls = sum(u.calls for u in usage)
+            tokens = sum(u.input_tokens + u.output_tokens for u in usage)
+            agreement = progress.agreement_sum / ledger.accepted if ledger.accepted else 0.0
+            note = (
+                f"{ledger.planned:,} units  agreement {agreement:.2f}  "
+                f"{calls:,} calls  {_short(tokens)} tokens"
+            )
+            self._bar.update(task, completed=ledger.accepted, note=note)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            typer.echo(text, err=True)
+
+
+def print_summary(summary: RunSummary) -> None:
+    """Print the closing table on stdout, and what a reader should know."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(summary_table(summary))
+    for notice in summary.notices:
+        console.print(notice, markup=False, highlight=False, style="dim")
+    if summary.exit_code == 0:
+        console.print(f"Dataset: {summary.out}/dataset", markup=False, highlight=False)
+    else:
+        console.print(
+            f"Stopped ({_REASONS.get(summary.status, summary.status)}) with "
+            f"{summary.ledger['accepted']} of {summary.target} rows. {_TODO[summary.status]}",
+            markup=False,
+            highlight=False,
+        )
+
+
+_REASONS = {
+    "budget": "the call budget is spent",
+    "candidates": "the candidate cap is reached",
+    "exhausted": "the plan has no more units",
+    "endpoint": "the endpoint does not answer",
+}
+_TODO = {
+    "budget": "Give the same command with a larger --max-calls to continue.",
+    "candidates": "Look at the rejections above, or allow more with --max-candidates (a new --out).",
+    "exhausted": "A larger --target plans more.",
+    "endpoint": "Give the same command again once it does.",
+}
+
+
+def summary_table(summary: RunSummary) -> Table:
+    """Return the closing table: the ledger, the calls, the tokens."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    for name, value, note in _lines(summary):
+        table.add_row(Text(name), Text(value), Text(note, style="dim"))
+    return table
+
+
+def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
+    ledger = summary.ledger
+    tokens_in = sum(stage["input_tokens"] for stage in summary.stages.values())
+    tokens_out = sum(stage["output_tokens"] for stage in summary.stages.values())
+    unreported = sum(stage["unreported"] for stage in summary.stages.values())
+    by_stage = ", ".join(f"{name} {stage['calls']:,}" for name, stage in summary.stages.items())
+    rows = "" if summary.samples_per_row is None else f"{summary.samples_per_row:.1f}"
+    agreement = (
+        "" if summary.mean_agreement is None else f"mean agreement {summary.mean_agreement:.2f}"
+    )
+    return [
+        ("planned", f"{ledger['planned']:,}", "units"),
+        (
+            "accepted",
+            f"{ledger['accepted']:,}",
+            f"of {summary.target:,} wanted  {agreement}".strip(),
+        ),
+        ("rejected", f"{sum(ledger['rejected'].values()):,}", _reasons(ledger["rejected"])),
+        ("surplus", f"{ledger['surplus']:,}", f"{summary.surplus_calls:,} calls"),
+        ("pending", f"{sum(ledger['pending'].values()):,}", _reasons(ledger["pending"])),
+        ("calls", f"{summary.calls:,}", by_stage),
+        ("tokens", f"{tokens_in + tokens_out:,}", _tokens_note(tokens_in, tokens_out, unreported)),
+        ("samples an accepted row", rows, "answers drawn, those of rejected units counted"),
+        ("time", _clock(summary.wall_s), f"{summary.new_calls:,} calls made now"),
+    ]
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason.replace('_', ' ')} {number:,}" for reason, number in ordered)
+
+
+def _tokens_note(tokens_in: int, tokens_out: int, unreported: int) -> str:
+    note = f"{tokens_in:,} in, {tokens_out:,} out"
+    return f"{note}; {unreported:,} calls did not report theirs" if unreported else note
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return time.strftime("%H:%M:%S", time.gmtime(seconds))
+
+
+def _short(number: int) -> str:
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return str(number)
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    return RichProgress(
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

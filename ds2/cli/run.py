@@ -1,0 +1,212 @@
+"""`ds2 run`: make a dataset."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ds2.runtime.session import RunRequest
+    from ds2.runtime.summary import RunSummary
+
+
+class Preset(StrEnum):
+    """The presets."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+
+
+class AdapterName(StrEnum):
+    """How prompts are rendered and replies parsed; `ds2 check` says which one a model needs."""
+
+    CHAT = "chat"
+    JSON_SCHEMA = "json-schema"
+    JSON = "json"
+
+
+def run_command(
+    task: Annotated[str, typer.Argument(help="A built-in task, or the path of a YAML file.")],
+    target: Annotated[
+        int | None, typer.Option("--target", "-n", help="Rows wanted [default: 60].")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="PROVIDER/NAME [default: the built-in simulated teacher]."
+        ),
+    ] = None,
+    model_for: Annotated[
+        list[str] | None,
+        typer.Option(help="Another model for a stage, such as answers=openai/gpt-4.1 (repeat)."),
+    ] = None,
+    api_base: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds its key.")
+    ] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="`paper` does it as the paper's code does.")
+    ] = Preset.DEFAULT,
+    seed: Annotated[int, typer.Option(help="Decides every choice of the pipeline.")] = 0,
+    policy: Annotated[
+        str | None, typer.Option(help='When a vote has seen enough, such as "fixed(5, 0.6)".')
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", help="Calls in flight.")] = 64,
+    max_calls: Annotated[
+        int | None, typer.Option(help="Stop after so many calls; the run can be continued.")
+    ] = None,
+    max_candidates: Annotated[
+        int | None, typer.Option(help="Most units to decide [default: 4 x target].")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Limit on a reply [default: by the model].")
+    ] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="Extras for the server as JSON, such as '{\"min_p\": 0.05}'.")
+    ] = None,
+    adapter: Annotated[
+        AdapterName, typer.Option(help="How prompts are rendered and replies parsed.")
+    ] = AdapterName.CHAT,
+    timeout: Annotated[float, typer.Option(help="Limit on one request, seconds.")] = 600.0,
+    program: Annotated[
+        Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder [default: runs/TASK-TARGET].")
+    ] = None,
+    accept_new_prompts: Annotated[
+        bool,
+        typer.Option(
+            "--accept-new-prompts", help="Go on with a run whose prompts or models changed."
+        ),
+    ] = False,
+    stage_check: Annotated[
+        bool, typer.Option(help="Stop when a stage's first replies are mostly unusable.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
+) -> None:
+    """Make a dataset for TASK; give the same command again to continue a run that stopped."""
+    from ds2.config import preset as make_config
+
+    config = make_config(
+        preset.value,
+        target,
+        seed=seed,
+        policy=policy,
+        candidates=max_candidates,
+        adapter=adapter.value,
+        stage_check=stage_check,
+    )
+    request = _request(
+        task,
+        config,
+        {
+            "model": model,
+            "model_for": _pairs(model_for or []),
+            "api_base": api_base,
+            "api_key_env": api_key_env,
+            "sampling": _sampling(sampling),
+            "max_tokens": max_tokens,
+            "concurrency": concurrency,
+            "timeout_s": timeout,
+        },
+        {"max_calls": max_calls},
+        {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},
+    )
+    summary = _run(request, quiet=quiet or as_json)
+    if as_json:
+        typer.echo(summary.as_json(), nl=False)
+    else:
+        from ds2.cli.progress import print_summary
+
+        print_summary(summary)
+    raise typer.Exit(summary.exit_code)
+
+
+def _request(
+    task: str,
+    config: Any,
+    engine: dict[str, Any],
+    budget: dict[str, Any],
+    rest: dict[str, Any],
+) -> RunRequest:
+    from ds2.config import BudgetConfig, EngineConfig
+    from ds2.runtime.defaults import default_out
+    from ds2.runtime.session import RunRequest
+    from signatures.task import load_task
+
+    spec = load_task(task)
+    out = rest.pop("out") or default_out(spec, config)
+    return RunRequest(
+        task=spec,
+        config=config,
+        engine=EngineConfig.build(**engine),
+        budget=BudgetConfig.build(**budget),
+        out=out,
+        **rest,
+    )
+
+
+def _run(request: RunRequest, *, quiet: bool) -> RunSummary:
+    import asyncio
+
+    from ds2.cli.progress import Watcher
+    from ds2.runtime.runner import run
+
+    with Watcher(quiet=quiet) as watcher:
+        try:
+            return asyncio.run(run(request, watcher))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            watcher.stop()
+            typer.echo(
+                f"Interrupted. What was answered is kept in {request.out}; "
+                "give the same command again to continue.",
+                err=True,
+            )
+            raise typer.Exit(130) from None
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    from signatures.errors import ConfigError
+
+    pairs = {}
+    for text in texts:
+        stage, equals, model = text.partition("=")
+        if not equals or not model:
+            raise ConfigError.rule(
+                "Reading the options failed",
+                name="--model-for",
+                rule="be STAGE=MODEL",
+                value=text,
+                todo="Write for example --model-for answers=openai/gpt-4.1-mini.",
+            )
+        pairs[stage.strip()] = model.strip()
+    return pairs
+
+
+def _sampling(text: str | None) -> dict[str, Any]:
+    import json
+
+    from signatures.errors import ConfigError
+
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ConfigError.rule(
+            "Reading the options failed",
+            name="--sampling",
+            rule="be a JSON object",
+            value=text,
+            todo="Write for example --sampling '{\"min_p\": 0.05}'.",
+        )
+    return value

@@ -1,0 +1,205 @@
+"""The configuration of a run, in three parts by what they may change.
+
+`RunConfig` determines the rows and is part of the fingerprint. `EngineConfig` says which models and
+how to reach them; the models are part of the fingerprint, the way is not. `BudgetConfig` only says
+when to stop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from signatures.bloom import LEVELS, BloomLevel
+from signatures.errors import ConfigError
+
+PRESETS = ("default", "paper")
+STAGES = ("keywords", "writer", "answers", "judge")
+ADAPTERS = ("chat", "json-schema", "json")
+
+PAPER_ROWS = 6000
+PAPER_CANDIDATES = 8000
+PAPER_PAIRS = 2000
+
+# Where N is no multiple of six, the levels that ask for working something out come first.
+REMAINDER_ORDER = (
+    BloomLevel.APPLY,
+    BloomLevel.ANALYZE,
+    BloomLevel.UNDERSTAND,
+    BloomLevel.EVALUATE,
+    BloomLevel.CREATE,
+    BloomLevel.REMEMBER,
+)
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def build(cls, **values: Any) -> Self:
+        """Return the settings, or say which one breaks which rule.
+
+        Raises:
+            ConfigError: the first setting that is out of its range.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or cls.__name__
+            rule = first["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+            raise ConfigError.rule(
+                "Reading the configuration failed",
+                name=name,
+                rule=rule.removeprefix("must "),
+                value=first["input"],
+                todo="Change that setting; `ds2 run --help` shows them all.",
+            ) from error
+
+
+class RunConfig(_Settings):
+    """What determines the rows, beside the task, the prompts and the models.
+
+    Args:
+        target: rows wanted, at least 1.
+        seed: decides every choice the pipeline makes, 0 or more.
+        preset: the preset these values came from.
+        policy: when a vote has seen enough, as `programs.stopping.parse_policy` reads it.
+        keyword_temperature, writer_temperature: 0 to 2.
+        answer_temperatures: by wave or by draw, see `programs.sampling.Temperatures`.
+        pair_share: share of units made from a pair of keywords, 0 to 1.
+        bank: keywords to grow.
+        candidates: most units that may be decided (accepted or rejected).
+        quotas: rows are spread evenly over the six levels, and a level is refilled until it has
+            its share. False: units are shuffled over all levels, and the run ends with what passed.
+        pairs: without quotas, how many pairs are crossed with the levels.
+        duplicates: exact duplicates are screened out.
+        stage_check: stop when a stage's first replies are mostly unusable.
+        adapter: how prompts are rendered and replies parsed.
+    """
+
+    target: int = Field(ge=1, le=10_000_000)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    preset: Literal["default", "paper"] = "default"
+    policy: str = "fixed(5, 0.6)"
+    keyword_temperature: float = Field(default=0.7, ge=0, le=2)
+    writer_temperature: float = Field(default=0.9, ge=0, le=2)
+    answer_temperatures: tuple[float, ...] = (0.7, 0.8, 0.9)
+    answer_temperatures_by: Literal["wave", "draw"] = "wave"
+    pair_share: float = Field(default=0.4, ge=0, le=1)
+    bank: int = Field(ge=1, le=100_000)
+    candidates: int = Field(ge=1)
+    quotas: bool = True
+    pairs: int = Field(default=0, ge=0)
+    duplicates: bool = True
+    stage_check: bool = True
+    adapter: Literal["chat", "json-schema", "json"] = "chat"
+
+    @field_validator("answer_temperatures")
+    @classmethod
+    def _warm(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or not all(0 <= t <= 2 for t in value):
+            raise ValueError("must hold at least one temperature, each from 0 to 2")
+        return value
+
+    @property
+    def level_quotas(self) -> dict[BloomLevel, int]:
+        """Return the rows wanted of each level: N // 6, the remainder in `REMAINDER_ORDER`."""
+        extra = set(REMAINDER_ORDER[: self.target % len(LEVELS)])
+        return {level: self.target // len(LEVELS) + (level in extra) for level in LEVELS}
+
+
+class EngineConfig(_Settings):
+    """Which models, and how they are reached.
+
+    Args:
+        model: `PROVIDER/NAME`, or None for the simulated teacher.
+        model_for: another model for a stage: keywords, writer, answers or judge.
+        api_base: origin of an OpenAI-compatible server.
+        api_key_env: name of the environment variable that holds its key.
+        sampling: extras that go to the server as they are, such as `min_p`.
+        max_tokens: limit on a reply; None takes the model's default.
+        concurrency: calls in flight for each (endpoint, model).
+        timeout_s: limit on one request, seconds.
+    """
+
+    model: str | None = None
+    model_for: dict[str, str] = Field(default_factory=dict)
+    api_base: str | None = None
+    api_key_env: str | None = None
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    max_tokens: int | None = Field(default=None, ge=1)
+    concurrency: int = Field(default=64, ge=1, le=4096)
+    timeout_s: float = Field(default=600, gt=0)
+
+    @model_validator(mode="after")
+    def _known_stages(self) -> Self:
+        for stage in self.model_for:
+            if stage not in STAGES:
+                raise ValueError(f"must name a stage in model_for, one of {', '.join(STAGES)}")
+        return self
+
+    def model_of(self, stage: str) -> str | None:
+        """Return the model of a stage."""
+        return self.model_for.get(stage, self.model)
+
+
+class BudgetConfig(_Settings):
+    """When to stop.
+
+    Args:
+        max_calls: most calls over the life of the run; None for no limit.
+    """
+
+    max_calls: int | None = Field(default=None, ge=1)
+
+
+def preset(name: str, target: int | None = None, **changes: Any) -> RunConfig:
+    """Return the settings of a preset for a target, with single values changed.
+
+    `default`: six levels in turn, quotas, refill, five draws of which three must agree. `paper`: as
+    the paper's code does it: every keyword and up to 2,000 pairs crossed with the six levels,
+    shuffled by the seed, cut at 8,000 candidates, k = 5, threshold 0.5, at most 6,000 rows; with a
+    smaller target the cut shrinks in proportion.
+
+    Raises:
+        ConfigError: no such preset, or a value out of its range.
+    """
+    if name not in PRESETS:
+        raise ConfigError.rule(
+            "Reading the configuration failed",
+            name="preset",
+            rule=f"be one of {', '.join(PRESETS)}",
+            value=name,
+            todo="Leave --preset out for the default.",
+        )
+    base = _paper(target) if name == "paper" else _default(target)
+    return RunConfig.build(**{**base, **{k: v for k, v in changes.items() if v is not None}})
+
+
+def _default(target: int | None) -> Mapping[str, Any]:
+    rows = 60 if target is None else target
+    return {"target": rows, "bank": bank_size(rows), "candidates": max(4 * rows, 1)}
+
+
+def _paper(target: int | None) -> Mapping[str, Any]:
+    rows = PAPER_ROWS if target is None else min(target, PAPER_ROWS)
+    return {
+        "preset": "paper",
+        "target": rows,
+        "bank": bank_size(rows),
+        "candidates": max(1, math.ceil(rows * PAPER_CANDIDATES / PAPER_ROWS)),
+        "policy": "fixed(5, 0.5)",
+        "answer_temperatures_by": "draw",
+        "quotas": False,
+        "pairs": PAPER_PAIRS,
+        "duplicates": False,
+    }
+
+
+def bank_size(target: int) -> int:
+    """Return how many keywords a target wants: a tenth of it, 24 to 600, at most 3 x target, at least 6."""
+    return max(6, min(max(24, math.ceil(target / 10)), 600, 3 * target))

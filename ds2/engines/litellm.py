@@ -1,0 +1,60 @@
+"""One model through DSPy's LiteLLM engine, for providers that its native engine does not know."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from dspy import lm15
+from dspy.clients.engines import AsyncLiteLLMEngine
+
+from ds2.engines.native import Shape
+from ds2.engines.redact import Redactor
+from ds2.engines.thinking import keep_apart
+
+
+class LiteLLMBackedEngine:
+    """One attempt at a time through LiteLLM, under the protocol of every other engine.
+
+    LiteLLM reads the provider's key from the environment by itself and sends it to that provider;
+    `ds2.engines.resolve` refuses settings that would point it elsewhere.
+    """
+
+    def __init__(
+        self, shape: Shape, *, timeout_s: float, redactor: Redactor, **client: Any
+    ) -> None:
+        """Open the engine; `client` are LiteLLM's own connection options, such as `api_key`."""
+        self._shape = shape
+        self._timeout_s = timeout_s
+        self._redactor = redactor
+        self._engine = AsyncLiteLLMEngine(timeout=timeout_s, **client)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._shape.model!r})"
+
+    async def complete(self, request: lm15.Request) -> lm15.Response:
+        """Return the reply to `request`, sent once.
+
+        Raises:
+            lm15.LM15Error: typed as LiteLLM's error means it; a connection that fails, a timeout
+                and a reply that LiteLLM cannot read are the weather.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._engine.complete(self._shape.of(request))
+        except lm15.LM15Error as error:
+            error.message = self._redactor.scrub(error.message)
+            error.args = (error.message,)
+            if type(error) is lm15.ProviderError and (error.status or 200) < 300:
+                raise lm15.ServerError(error.message, status=error.status) from None
+            raise error from None
+        except TimeoutError:
+            raise lm15.TimeoutError(f"no reply within {self._timeout_s:g} s") from None
+        except OSError as error:
+            words = self._redactor.scrub(f"{type(error).__name__}: {error}")
+            raise lm15.TransportError(words) from None
+        return keep_apart(response)
+
+    async def aclose(self) -> None:
+        """Refuse further calls; LiteLLM keeps its own clients for the process."""
+        await self._engine.aclose()

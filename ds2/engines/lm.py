@@ -1,0 +1,71 @@
+"""The `dspy.LM` of DS2: any backend behind the call log, for any DSPy program."""
+
+from __future__ import annotations
+
+import dspy
+
+from ds2.engines.base import Backend
+from ds2.engines.budget import CallBudget
+from ds2.engines.limiter import Limiter
+from ds2.engines.logged import (
+    AsyncHalf,
+    CallLog,
+    LoggedEngine,
+    MemoryLog,
+    SampleNumbers,
+    SyncHalf,
+)
+from ds2.engines.retry import RetryPolicy
+
+
+def make_lm(
+    backend: Backend,
+    *,
+    log: CallLog | None = None,
+    limiter: Limiter | None = None,
+    retry: RetryPolicy | None = None,
+    budget: CallBudget | None = None,
+    stage: str = "program",
+) -> dspy.LM:
+    """Return a `dspy.LM` over `backend`: logged, limited, retried, sync and async alike.
+
+    DSPy's own cache and retries are off: the call log is the cache, and retries have one owner.
+
+    Args:
+        backend: the model, see `ds2.engines.resolve.resolve_backend`.
+        log: where replies are kept; None keeps them in memory.
+        limiter: the limit to share with other stages on this backend; None makes one of 64.
+        retry: how the weather is waited out.
+        budget: how many calls may be paid, shared with other stages; None for no limit.
+        stage: the name of the stage in the log.
+    """
+    engine = LoggedEngine(
+        backend,
+        log or MemoryLog(),
+        limiter or Limiter(64),
+        stage=stage,
+        retry=retry,
+        budget=budget,
+    )
+    return dspy.LM(
+        neutral_name(backend.model),
+        engine=SyncHalf(engine),
+        async_engine=AsyncHalf(engine),
+        max_tokens=backend.max_tokens,
+        cache=False,
+        num_retries=0,
+        callbacks=[SampleNumbers()],
+    )
+
+
+def neutral_name(model: str) -> str:
+    """Return a name for `dspy.LM` that its rules for certain vendors' models do not match.
+
+    The engine puts the backend's own name on the wire, whatever this one says.
+    """
+    return "ds2/" + model.replace("/", ":")
+
+
+def engine_of(lm: dspy.LM) -> LoggedEngine:
+    """Return the engine behind a language model that `make_lm` made."""
+    return lm.engine.logged

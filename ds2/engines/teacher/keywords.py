@@ -1,0 +1,134 @@
+"""The keyword stages: core, prerequisite and advanced keywords out of a domain's graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+
+from ds2.engines.teacher import catalog, generic
+from ds2.engines.teacher.frame import Node
+from ds2.engines.teacher.prompts import Prompt
+from ds2.engines.teacher.rates import TeacherRates
+
+_DEFAULT_COUNT = 10
+_MOST = 200
+# Of a reply, the share that may lie beyond the neighbours of the seeds, once those are used up.
+_BEYOND = 3
+
+
+def list_keywords(prompt: Prompt, task: str | None, rng: Random, rates: TeacherRates) -> list[str]:
+    """Return the keywords of a reply, faults included; at least one.
+
+    Args:
+        task: the built-in task that was recognised; None makes keywords of the prompt's own words.
+    """
+    count = _count(prompt.inputs.get("count", ""))
+    known = _listed(prompt.inputs.get("known", ""))
+    fresh = _fresh(prompt, task, known, count, rng)
+    synonyms = (lambda text: _synonyms(task, text)) if task is not None else (lambda _: ())
+    if not fresh:
+        # Nothing is left to say; a model that is asked again says what is known already.
+        return _faulty(rng.sample(known, min(len(known), count)) or ["?"], [], synonyms, rng, rates)
+    return _faulty(fresh, known, synonyms, rng, rates)
+
+
+def _fresh(
+    prompt: Prompt, task: str | None, known: Sequence[str], count: int, rng: Random
+) -> list[str]:
+    taken = {_fold(text) for text in known}
+    if task is None or "passage" in prompt.inputs:
+        pool = generic.keyword_pool(
+            [prompt.inputs.get(name, "") for name in ("passage", "examples", "task", "seeds")]
+        )
+        left = [word for word in pool if _fold(word) not in taken]
+        # Single words come first in the pool and are the better keywords.
+        head = left[: 2 * count]
+        rng.shuffle(head)
+        return head[:count]
+    tiers = _tiers(prompt, task)
+    chosen: list[str] = []
+    for rank, tier in enumerate(tiers):
+        left = [node.text for node in tier if _fold(node.text) not in taken]
+        rng.shuffle(left)
+        beyond = rank == len(tiers) - 1 and rank > 0 and "seeds" in prompt.inputs
+        room = count - len(chosen)
+        for text in left[: min(room, max(1, count // _BEYOND)) if beyond else room]:
+            taken.add(_fold(text))
+            chosen.append(text)
+    return chosen
+
+
+def _tiers(prompt: Prompt, task: str) -> list[list[Node]]:
+    """Return the nodes in tiers: those asked for, those a step further, all others."""
+    everything = list(catalog.domain(task).keywords)
+    if "seeds" not in prompt.inputs:
+        return [[node for node in everything if node.core], everything]
+    found = (catalog.node_of(task, text) for text in _listed(prompt.inputs["seeds"]))
+    seeds = list(dict.fromkeys(node for node in found if node is not None))
+    lookup = {node.text: node for node in everything}
+    step = _direction(prompt, lookup)
+    first = _neighbours(seeds, step)
+    return [first, _neighbours(first, step), everything]
+
+
+def _direction(prompt: Prompt, lookup: dict[str, Node]) -> Callable[[Node], Iterable[Node]]:
+    """Return the step that the signature asks for: down to what is needed, or up from it."""
+    asked = f"{prompt.objective} {' '.join(field.desc for field in prompt.outputs)}".casefold()
+    down = "prerequisite" in asked or "before them" in asked or "more basic" in asked
+    if down:
+        return lambda node: (lookup[text] for text in node.needs)
+    return lambda node: (other for other in lookup.values() if node.text in other.needs)
+
+
+def _neighbours(nodes: Iterable[Node], step: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    return list(dict.fromkeys(other for node in nodes for other in step(node)))
+
+
+def _synonyms(task: str, text: str) -> tuple[str, ...]:
+    node = catalog.node_of(task, text)
+    return () if node is None else node.also
+
+
+def _faulty(
+    fresh: Sequence[str],
+    known: Sequence[str],
+    synonyms: Callable[[str], Sequence[str]],
+    rng: Random,
+    rates: TeacherRates,
+) -> list[str]:
+    """Return the list as a model gives it: with repeats, synonyms, plurals, numbers, bullets."""
+    made: list[str] = []
+    for text in fresh:
+        shown = text
+        if text.isascii() and not text.endswith("s") and rng.random() < rates.plural:
+            shown = f"{text}s"
+        if known and rng.random() < rates.known:
+            made.append(rng.choice(known))
+        made.append(shown)
+        others = synonyms(text)
+        if others and rng.random() < rates.synonym:
+            made.append(rng.choice(others))
+        if rng.random() < rates.repeated:
+            made.append(rng.choice(made).capitalize())
+    style = rng.random()
+    if style < rates.numbered:
+        return [f"{number}. {text}" for number, text in enumerate(made, 1)]
+    if style < rates.numbered + rates.bulleted:
+        return [f"- {text}" for text in made]
+    return made
+
+
+def _count(text: str) -> int:
+    match = re.search(r"\d{1,6}", text)
+    return min(max(int(match[0]), 1), _MOST) if match else _DEFAULT_COUNT
+
+
+def _listed(text: str) -> list[str]:
+    parts = re.split(r"[,;\n、，；]+", text.strip("[] \n"))
+    found = (re.sub(r"^\s*(?:\d+[.)]|[-*•])\s+", "", part).strip(" \t\"'.") for part in parts)
+    return list(dict.fromkeys(part for part in found if part and part.casefold() != "none"))
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.casefold().split())

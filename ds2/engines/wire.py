@@ -1,0 +1,112 @@
+"""The guarded transport: DSPy's own HTTP transport, held to one origin.
+
+Every request of a run passes here as it was built, so the promise that it goes to the chosen host
+does not hang on how a provider table is keyed.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from dspy import lm15
+
+# `dspy.lm15` does not export the transport; the dependency's upper bound guards this import.
+from dspy._vendor.lm15.transports import StdlibAsyncTransport, TransportRequest
+
+from ds2.engines.address import Origin, origin_of
+
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+
+#: Statuses of the replies that arrived in the current call.
+replies: ContextVar[list[int] | None] = ContextVar("ds2_replies", default=None)
+
+
+class GuardedTransport:
+    """Sends what goes to `allowed`, and raises before a connection for anything else.
+
+    Args:
+        inner: the transport that does the work.
+        allowed: the one origin that may be reached.
+        anonymous: no key belongs to this host: credential headers are taken off.
+    """
+
+    def __init__(self, inner: StdlibAsyncTransport, allowed: Origin, *, anonymous: bool) -> None:
+        self._inner = inner
+        self._allowed = allowed
+        self._anonymous = anonymous
+
+    def stream(self, request: TransportRequest) -> _Watched:
+        """Return the context manager of one exchange.
+
+        Raises:
+            lm15.ConfigurationError: the request points at another origin.
+        """
+        check_origin(request.url, self._allowed)
+        if self._anonymous:
+            kept = [(k, v) for k, v in request.headers if k.lower() not in _CREDENTIALS]
+            request = replace(request, headers=kept)
+        return _Watched(self._inner.stream(request))
+
+    async def aclose(self) -> None:
+        """Close all connections; call it on the loop that used them."""
+        await self._inner.aclose()
+
+
+class _Watched:
+    """One exchange; notes the status of its reply for the engine that waits for it."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Any) -> None:
+        self._exchange = exchange
+
+    async def __aenter__(self) -> Any:
+        response = await self._exchange.__aenter__()
+        seen = replies.get()
+        if seen is not None:
+            seen.append(response.status)
+        return response
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exchange.__aexit__(kind, error, trace)
+
+
+def check_origin(url: str, allowed: Origin) -> None:
+    """Raise `lm15.ConfigurationError` unless `url` is of the origin `allowed`."""
+    try:
+        origin = origin_of(url)
+    except ValueError:
+        origin = None
+    if origin != allowed:
+        host = "an unreadable address" if origin is None else origin.host
+        raise lm15.ConfigurationError(
+            f"refused to send a request to {host}: this run may only reach {allowed.host}"
+        )
+
+
+def open_transport(
+    allowed: Origin, *, connections: int, timeout_s: float, anonymous: bool
+) -> GuardedTransport:
+    """Return a transport as wide as `connections`, for the loop that runs.
+
+    A proxy from the environment is used for https only, where it sees an encrypted tunnel; a plain
+    http server and this machine are always reached directly.
+    """
+    inner = StdlibAsyncTransport(
+        connect_timeout=min(10.0, timeout_s),
+        read_timeout=timeout_s,
+        write_timeout=timeout_s,
+        pool_timeout=None,
+        max_connections=connections,
+        user_agent="ds2-instruct",
+        trust_env=allowed.scheme == "https" and not allowed.loopback,
+    )
+    return GuardedTransport(inner, allowed, anonymous=anonymous)

@@ -1,0 +1,104 @@
+"""What determines the rows of a run, and what does not.
+
+| part | where it is |
+| --- | --- |
+| task, configuration (seed, target, policy, ...) | `task`, `config`: never mixed in one folder |
+| prompts (compiled ones included), adapter | `prompts`, `config.adapter` |
+| models and their endpoints' dialects | `models` |
+| DSPy, and the reading of answers | `dspy`, `equivalence` |
+| not: concurrency, timeouts, retries, budgets, keys, the machine, the clock | nowhere |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ds2.config import RunConfig
+from signatures.errors import StoreError
+from signatures.records import content_id
+from signatures.task import TaskSpec
+
+VERSION = 1
+
+# What a user may knowingly change in the middle of a run; logged calls of the old kind stay unused.
+CHANGEABLE = ("prompts", "models", "dspy", "equivalence")
+
+
+def identity(
+    task: TaskSpec,
+    config: RunConfig,
+    *,
+    prompts: str,
+    models: Mapping[str, str],
+    dspy: str,
+    equivalence: str,
+) -> dict[str, Any]:
+    """Return all that determines the rows, as plain data.
+
+    Args:
+        task: the task.
+        config: the settings.
+        prompts: the fingerprint of the program's prompts.
+        models: for each stage, model and dialect.
+        dspy: DSPy's version.
+        equivalence: the version of the reading and comparing of answers.
+    """
+    return {
+        "version": VERSION,
+        "task": json.loads(task.model_dump_json()),
+        "config": json.loads(config.model_dump_json()),
+        "prompts": prompts,
+        "models": dict(models),
+        "dspy": dspy,
+        "equivalence": equivalence,
+    }
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Return the hash of an identity."""
+    return content_id(dict(identity))
+
+
+def check_same(
+    stored: Mapping[str, Any],
+    ours: Mapping[str, Any],
+    *,
+    folder: Path,
+    logged_calls: int,
+    accept_new_prompts: bool,
+) -> None:
+    """Refuse to continue a run with another identity.
+
+    Raises:
+        StoreError: what differs, and what going on would cost. A change of task or configuration
+            is always refused; any other may be accepted with `--accept-new-prompts`.
+    """
+    names = [name for name in ours if stored.get(name) != ours[name]]
+    if not names or (accept_new_prompts and set(names) <= set(CHANGEABLE)):
+        return
+    changes = "; ".join(_change(name, stored.get(name), ours[name]) for name in names)
+    changeable = set(names) <= set(CHANGEABLE)
+    todo = (
+        f"Going on asks anew what differs: up to {logged_calls} logged calls would not be used. "
+        "Give --accept-new-prompts to do so, or choose another --out."
+        if changeable
+        else "Choose another --out, or give the same task and settings again."
+    )
+    raise StoreError.rule(
+        "Continuing the run failed",
+        unit=str(folder),
+        name=" and ".join(names),
+        rule="be the same as when the run began",
+        value=changes,
+        todo=todo,
+    )
+
+
+def _change(name: str, old: object, new: object) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        return ", ".join(f"{name}.{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
+    return f"{name} was {old!r}, is {new!r}"

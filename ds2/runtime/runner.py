@@ -1,0 +1,308 @@
+"""One run from its request to its dataset: keyword bank, scheduler, output, summary."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from ds2.config import RunConfig
+from ds2.engines.base import Backend
+from ds2.engines.budget import BudgetSpent, CallBudget
+from ds2.fingerprint import fingerprint
+from ds2.output.card import CardFacts, write_card
+from ds2.output.dataset import write_dataset
+from ds2.output.files import replacing
+from ds2.runtime.ledger import Ledger
+from ds2.runtime.plan import make_plan
+from ds2.runtime.scheduler import Decided, Scheduler
+from ds2.runtime.session import (
+    Resolver,
+    RunRequest,
+    backends_for,
+    build_program,
+    claim,
+    connect,
+    open_folder,
+    quiet_dspy,
+)
+from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
+from ds2.runtime.work import ProgramWork, StageCheck
+from ds2.screen.exact import ExactScreen, NoScreen
+from ds2.store import RunStore, UnitRecord
+from programs.keywords import TRIES, ExpansionShape
+from programs.stopping import parse_policy
+from programs.synthesis import DS2Instruct
+from signatures.errors import RunStoppedError
+from signatures.records import Keyword, Rejection, Row, canonical_json
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is; read it at any time, it changes under way.
+
+    Args:
+        target: rows wanted.
+        ledger: the ledger so far.
+        agreement_sum: over the accepted rows; divide by `ledger.accepted`.
+    """
+
+    target: int
+    ledger: Ledger
+    agreement_sum: float = 0.0
+
+
+class Observer(Protocol):
+    """Who watches a run. Calls come from the run's event loop, in this order, and must be quick.
+
+    `began` comes before the first call, with the most calls the run can make; `grew` when the
+    keyword bank is there; `started` when units begin, with what can be read from then on.
+    """
+
+    def began(
+        self, request: RunRequest, backends: Mapping[str, Backend], worst_calls: int
+    ) -> None: ...
+
+    def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None: ...
+
+    def started(self, progress: Progress, store: RunStore) -> None: ...
+
+
+class _Ended(NamedTuple):
+    status: str
+    error: BaseException | None = None
+
+
+def worst_case_calls(config: RunConfig) -> int:
+    """Return the most calls a run can make: every list with all repeats, every candidate in full."""
+    shape = ExpansionShape()
+    # A round that is not dry adds a keyword, so there are no more rounds than keywords, and two.
+    rounds = min(shape.max_rounds, config.bank + 2)
+    lists = 1 + 2 * shape.parallel * rounds
+    return lists * TRIES + config.candidates * (1 + parse_policy(config.policy).max_draws)
+
+
+async def run(
+    request: RunRequest, observer: Observer | None = None, *, resolve: Resolver | None = None
+) -> RunSummary:
+    """Run a request to its end and return what it came to.
+
+    The run folder holds the store, `config.json`, `keywords.json`, `summary.json` and `dataset/`.
+    The same request on the same folder continues it: logged calls answer at once.
+
+    Args:
+        request: what is asked for.
+        observer: who watches.
+        resolve: how a model's name becomes a backend; None for the ordinary way.
+
+    Raises:
+        DS2Error: something the user can mend; the store is kept.
+        asyncio.CancelledError: the run was interrupted; everything is written.
+    """
+    began_s = time.monotonic()
+    backends = backends_for(request, resolve)
+    program = build_program(request, backends)
+    open_folder(request.out)
+    with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
+        identity = claim(store, request, program, backends)
+        logged = _calls(store)
+        budget = CallBudget(request.budget.max_calls, spent=logged)
+        connect(program, backends, log=store, concurrency=request.engine.concurrency, budget=budget)
+        if observer is not None:
+            observer.began(request, backends, worst_case_calls(request.config))
+        job = _Job(request, backends, program, store, observer)
+        ended = await job.work()
+        summary = job.conclude(ended, identity, logged, time.monotonic() - began_s)
+    if isinstance(ended.error, asyncio.CancelledError):
+        raise ended.error
+    return summary
+
+
+class _Job:
+    """The parts of one run that belong together while it runs."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        backends: Mapping[str, Backend],
+        program: DS2Instruct,
+        store: RunStore,
+        observer: Observer | None,
+    ) -> None:
+        self.request, self.backends = request, backends
+        self.program, self.store, self.observer = program, store, observer
+        self.ledger = Ledger()
+        self.keywords: dict[str, Any] = {}
+        self.progress = Progress(request.config.target, self.ledger)
+        self.check = StageCheck(enabled=request.config.stage_check)
+
+    async def work(self) -> _Ended:
+        """Run the stages and return how they ended; what is in flight is booked as pending."""
+        config = self.request.config
+        work = ProgramWork(self.program, self.backends)
+        try:
+            with work.failures("keywords"):
+                grown = await self.program.aexpand(config.bank, config.seed)
+            self._keep_bank(grown.bank, grown.stopped, grown.rounds)
+            return await self._units(grown.bank, work)
+        except BudgetSpent:
+            return _Ended("budget")
+        except asyncio.CancelledError as error:
+            return _Ended("interrupted", error)
+        except RunStoppedError as error:
+            return _Ended("endpoint", error)
+
+    def conclude(
+        self, ended: _Ended, identity: Mapping[str, Any], logged: int, wall_s: float
+    ) -> RunSummary:
+        """Write the dataset, the card and the summary from the store; return the summary."""
+        store, request = self.store, self.request
+        if self.keywords:
+            self._write_dataset(identity)
+        stages, calls = stage_usage(store), _calls(store)
+        accepted = self.ledger.accepted
+        draws = stages.get("answers", {}).get("calls", 0)
+        agreement = self.progress.agreement_sum
+        summary = RunSummary(
+            status=ended.status,
+            task=request.task.name,
+            model=self.backends["answers"].model,
+            teacher=self.backends["answers"].teacher,
+            target=request.config.target,
+            out=str(request.out),
+            ledger=self.ledger.as_dict(),
+            keywords={k: v for k, v in self.keywords.items() if k != "keywords"},
+            stages=stages,
+            calls=calls,
+            new_calls=calls - logged,
+            surplus_calls=surplus_calls(store, self.ledger),
+            samples_per_row=draws / accepted if accepted else None,
+            mean_agreement=agreement / accepted if accepted else None,
+            fingerprint=fingerprint(identity),
+            wall_s=round(wall_s, 3),
+            notices=tuple(self._notices(ended)),
+        )
+        summary.write(request.out)
+        return summary
+
+    async def _units(self, bank: tuple[Keyword, ...], work: ProgramWork) -> _Ended:
+        config = self.request.config
+        screens = (ExactScreen(), ExactScreen()) if config.duplicates else (NoScreen(), NoScreen())
+        self.store.clear_units()
+        scheduler = Scheduler(
+            make_plan([keyword.text for keyword in bank], config),
+            work,
+            committed=screens[0],
+            written=screens[1],
+            on_decided=self._decided,
+            concurrency=self.request.engine.concurrency,
+            candidates=config.candidates,
+        )
+        self.ledger = self.progress.ledger = scheduler.ledger
+        if self.observer is not None:
+            self.observer.started(self.progress, self.store)
+        cause = "error"
+        try:
+            status = await scheduler.run()
+            # Without quotas there is nothing to refill: the end of the plan is the end of the run.
+            cause = "complete" if status == "complete" or not config.quotas else status
+            return _Ended(cause)
+        except BudgetSpent:
+            cause = "budget"
+            raise
+        except asyncio.CancelledError:
+            cause = "interrupted"
+            raise
+        except RunStoppedError:
+            cause = "endpoint"
+            raise
+        finally:
+            scheduler.pend(cause)
+            self.store.flush()
+            if not self.ledger.balanced:
+                raise AssertionError(f"the ledger does not add up: {self.ledger.as_dict()}")
+
+    def _decided(self, decided: Decided) -> None:
+        outcome = decided.outcome
+        if isinstance(outcome, Row):
+            self.progress.agreement_sum += outcome.vote.agreement
+        record = (
+            canonical_json([decided.unit.level, decided.unit.keywords])
+            if outcome is None
+            else outcome.model_dump_json()
+        )
+        reason = outcome.reason if isinstance(outcome, Rejection) else ""
+        self.store.record_unit(UnitRecord(decided.unit.place, decided.state, reason, record))
+        if outcome is not None:
+            self.check.note(outcome)
+
+    def _keep_bank(self, bank: tuple[Keyword, ...], stopped: str, rounds: int) -> None:
+        self.keywords = {
+            "size": len(bank),
+            "wanted": self.request.config.bank,
+            "stopped": stopped,
+            "rounds": rounds,
+            "keywords": [json.loads(keyword.model_dump_json()) for keyword in bank],
+        }
+        self._write_json("keywords.json", self.keywords)
+        self._write_json("config.json", self._resolved())
+        if self.observer is not None:
+            self.observer.grew(bank, stopped)
+
+    def _resolved(self) -> dict[str, Any]:
+        request = self.request
+        return {
+            "task": json.loads(request.task.model_dump_json()),
+            "run": json.loads(request.config.model_dump_json()),
+            "engine": json.loads(request.engine.model_dump_json()),
+            "budget": json.loads(request.budget.model_dump_json()),
+            "models": {stage: [b.model, b.dialect] for stage, b in self.backends.items()},
+        }
+
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        with replacing(self.request.out / name) as temp:
+            text = json.dumps(value, ensure_ascii=False, indent=2)
+            temp.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+    def _write_dataset(self, identity: Mapping[str, Any]) -> None:
+        folder = self.request.out / "dataset"
+        folder.mkdir(exist_ok=True)
+        files = write_dataset(self._rows(), folder)
+        config = self.request.config
+        duplicates = self.ledger.rejected["duplicate"]
+        facts = CardFacts(
+            task=self.request.task,
+            configuration=identity["config"],
+            prompts=identity["prompts"],
+            teacher=self.backends["answers"].teacher,
+            models={stage: backend.model for stage, backend in self.backends.items()},
+            files=files.files,
+            counts=files.counts,
+            fixed_temperature=self.backends["answers"].fixed_temperature,
+            rejections=dict(sorted(self.ledger.rejected.items())),
+            screens={"exact duplicates": f"{duplicates} turned away"} if config.duplicates else {},
+            seeds={"run": config.seed},
+        )
+        write_card(facts, folder)
+
+    def _rows(self) -> Iterator[Row]:
+        for unit in self.store.units("accepted"):
+            yield Row.model_validate_json(unit.record)
+
+    def _notices(self, ended: _Ended) -> Iterator[str]:
+        if self.backends["answers"].teacher == "simulated":
+            yield "The rows are from the simulated teacher: for trying the pipeline, not for training."
+        if isinstance(ended.error, RunStoppedError):
+            yield str(ended.error)
+        if self.keywords and self.keywords["stopped"] != "size":
+            size, wanted = self.keywords["size"], self.keywords["wanted"]
+            yield f"The keyword bank has {size} of {wanted} keywords: expansion brought nothing new."
+        if self.keywords and not self.ledger.accepted:
+            yield "No row was accepted, so no Parquet file was written."
+
+
+def _calls(store: RunStore) -> int:
+    return sum(usage.calls for usage in store.usage().values())

@@ -1,0 +1,228 @@
+"""All that a run stands on, opened together: models, limits, store, program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from ds2.config import BudgetConfig, EngineConfig, RunConfig
+from ds2.engines.base import Backend
+from ds2.engines.budget import CallBudget
+from ds2.engines.limiter import Limiter
+from ds2.engines.lm import make_lm
+from ds2.engines.logged import CallLog
+from ds2.engines.resolve import resolve_backend
+from ds2.engines.retry import RetryPolicy
+from ds2.fingerprint import check_same, identity
+from ds2.store import STORE_NAME, RunStore
+from programs.voting import READING_VERSION
+from programs.sampling import Temperatures
+from programs.stopping import parse_policy
+from programs.synthesis import ChainConfig, DS2Instruct
+from signatures.errors import StoreError
+from signatures.task import TaskSpec
+
+RUN_STAGES = ("keywords", "writer", "answers")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a user asks for.
+
+    Args:
+        task: the task.
+        config: what determines the rows.
+        engine: which models, and how they are reached.
+        budget: when to stop.
+        out: the run folder.
+        program: a program that `DS2Instruct.save` wrote; None takes the prompts as they are written.
+        accept_new_prompts: go on with a run whose prompts, models or versions have changed.
+    """
+
+    task: TaskSpec
+    config: RunConfig
+    engine: EngineConfig
+    budget: BudgetConfig
+    out: Path
+    program: Path | None = None
+    accept_new_prompts: bool = False
+
+
+Resolver = Callable[[str | None, EngineConfig, int], Backend]
+
+
+def backends_for(request: RunRequest, resolve: Resolver | None = None) -> dict[str, Backend]:
+    """Return the backend of each stage; stages that name the same model share one."""
+    resolve = resolve or _resolve
+    schema = request.config.adapter == "json-schema"
+    by_model: dict[str | None, Backend] = {}
+    stages = {}
+    for stage in RUN_STAGES:
+        model = request.engine.model_of(stage)
+        if model not in by_model:
+            backend = resolve(model, request.engine, request.config.seed)
+            by_model[model] = replace(backend, response_schema=schema)
+        stages[stage] = by_model[model]
+    return stages
+
+
+def _resolve(model: str | None, engine: EngineConfig, seed: int) -> Backend:
+    return resolve_backend(
+        model,
+        api_base=engine.api_base,
+        api_key_env=engine.api_key_env,
+        sampling=engine.sampling,
+        max_tokens=engine.max_tokens,
+        seed=seed,
+        concurrency=engine.concurrency,
+        timeout_s=engine.timeout_s,
+    )
+
+
+def build_program(request: RunRequest, backends: Mapping[str, Backend]) -> DS2Instruct:
+    """Return the chain for a request, compiled prompts loaded, without language models yet."""
+    answers = backends["answers"]
+    config = request.config
+    temperatures = Temperatures(
+        keywords=None if backends["keywords"].fixed_temperature else config.keyword_temperature,
+        writer=None if backends["writer"].fixed_temperature else config.writer_temperature,
+        answers=() if answers.fixed_temperature else config.answer_temperatures,
+        answers_by=config.answer_temperatures_by,
+    )
+    program = DS2Instruct(
+        request.task,
+        ChainConfig(
+            policy=parse_policy(config.policy),
+            temperatures=temperatures,
+            thinking=answers.thinking,
+            teacher=answers.teacher,
+            model=answers.model,
+        ),
+    )
+    if request.program is not None:
+        program.load(request.program)
+    return program
+
+
+def connect(
+    program: DS2Instruct,
+    backends: Mapping[str, Backend],
+    *,
+    log: CallLog,
+    concurrency: int,
+    budget: CallBudget,
+) -> None:
+    """Give each stage of the program its language model; stages on one backend share its limit."""
+    limiters: dict[tuple[str, str], Limiter] = {}
+    retries: dict[tuple[str, str], RetryPolicy] = {}
+    modules: dict[str, dspy.Module] = {
+        "keywords": program.keywords,
+        "writer": program.writer,
+        "answers": program.vote,
+    }
+    for stage, module in modules.items():
+        backend = backends[stage]
+        place = (backend.dialect, backend.model)
+        lm = make_lm(
+            backend,
+            log=log,
+            limiter=limiters.setdefault(place, Limiter(concurrency)),
+            retry=retries.setdefault(place, RetryPolicy()),
+            budget=budget,
+            stage=stage,
+        )
+        module.set_lm(lm)
+
+
+def make_adapter(name: str) -> dspy.Adapter:
+    """Return the adapter of a configuration: it never falls back to another one on its own."""
+    if name == "chat":
+        return dspy.ChatAdapter(use_json_adapter_fallback=False)
+    return dspy.JSONAdapter()
+
+
+@contextmanager
+def quiet_dspy(adapter: str) -> Iterator[None]:
+    """Run a block with this adapter, without history, trace and DSPy's own messages."""
+    import logging
+
+    logger = logging.getLogger("dspy")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with dspy.context(
+            adapter=make_adapter(adapter),
+            disable_history=True,
+            trace=None,
+            warn_on_type_mismatch=False,
+        ):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def open_folder(folder: Path) -> None:
+    """Make sure that a folder can hold a run.
+
+    Raises:
+        StoreError: it holds something else, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = not (folder / STORE_NAME).exists() and any(folder.iterdir())
+        probe = folder / ".writable"
+        if not strangers:
+            probe.touch()
+            probe.unlink()
+    except OSError as error:
+        raise StoreError.rule(
+            "Opening the run failed",
+            unit=str(folder),
+            name="the run folder",
+            rule="be a folder that can be written",
+            value=f"{type(error).__name__}: {error.strerror or error}",
+            todo="Choose another --out.",
+        ) from error
+    if strangers:
+        raise StoreError.rule(
+            "Opening the run failed",
+            unit=str(folder),
+            name="the run folder",
+            rule="be empty or hold a run",
+            value=sorted(path.name for path in folder.iterdir())[:5],
+            todo="Choose another --out; nothing in it was touched.",
+        )
+
+
+def claim(
+    store: RunStore, request: RunRequest, program: DS2Instruct, backends: Mapping[str, Backend]
+) -> dict[str, Any]:
+    """Return the run's identity after making sure that the store is of this run and no other.
+
+    Raises:
+        StoreError: the store belongs to another run.
+    """
+    ours = identity(
+        request.task,
+        request.config,
+        prompts=program.fingerprint(),
+        models={stage: f"{b.model} ({b.dialect})" for stage, b in backends.items()},
+        dspy=dspy.__version__,
+        equivalence=str(READING_VERSION),
+    )
+    stored = store.meta().get("identity")
+    if stored is not None:
+        check_same(
+            stored,
+            ours,
+            folder=store.folder,
+            logged_calls=sum(usage.calls for usage in store.usage().values()),
+            accept_new_prompts=request.accept_new_prompts,
+        )
+    store.set_meta({"identity": ours})
+    return ours

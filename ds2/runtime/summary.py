@@ -1,0 +1,85 @@
+"""What a run came to, for people and machines: the part that may depend on timing and cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ds2.output.files import replacing
+from ds2.runtime.ledger import Ledger
+from ds2.store import RunStore
+
+SUMMARY_NAME = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The end of a run.
+
+    Args:
+        status: complete, exhausted, candidates, budget, endpoint or interrupted.
+        task, model, teacher: what was run.
+        target: rows wanted.
+        out: the run folder.
+        ledger: planned = accepted + rejected + surplus + pending.
+        keywords: size of the keyword bank and why it stopped growing.
+        stages: calls and tokens by stage, over the life of the run.
+        calls: all calls in the log.
+        new_calls: calls made by this process.
+        surplus_calls: calls for units whose quota was full when their turn came.
+        samples_per_row: answers drawn for each accepted row, those of rejected units counted.
+        mean_agreement: over the accepted rows; None with none.
+        fingerprint: the hash of all that determines the rows.
+        wall_s: seconds this process took.
+        notices: what a reader should know.
+    """
+
+    status: str
+    task: str
+    model: str
+    teacher: str
+    target: int
+    out: str
+    ledger: dict[str, Any]
+    keywords: dict[str, Any]
+    stages: dict[str, dict[str, int]]
+    calls: int
+    new_calls: int
+    surplus_calls: int
+    samples_per_row: float | None
+    mean_agreement: float | None
+    fingerprint: str
+    wall_s: float
+    notices: tuple[str, ...] = field(default=())
+
+    @property
+    def exit_code(self) -> int:
+        """Return what the command line leaves with: 0 complete, 3 stopped, 130 interrupted."""
+        return {"complete": 0, "interrupted": 130}.get(self.status, 3)
+
+    def as_json(self) -> str:
+        """Return the summary as JSON text."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write `summary.json`."""
+        with replacing(folder / SUMMARY_NAME) as temp:
+            temp.write_text(self.as_json(), encoding="utf-8", newline="\n")
+
+
+def stage_usage(store: RunStore) -> dict[str, dict[str, int]]:
+    """Return calls and tokens by stage as plain data."""
+    return {stage: asdict(usage) for stage, usage in store.usage().items()}
+
+
+def surplus_calls(store: RunStore, ledger: Ledger) -> int:
+    """Return how many logged calls were for surplus units.
+
+    A unit that was in flight when an earlier process ended and never came again has no decision;
+    once nothing is pending its calls are surplus too.
+    """
+    calls = store.calls_by_state()
+    left_over = 0 if ledger.pending.total() else calls.get("undecided", 0)
+    return calls.get("surplus", 0) + left_over

@@ -1,0 +1,368 @@
+"""The run store: the call log and the ledger of one run, in SQLite.
+
+One writer thread commits whatever waits as soon as it is idle (group commit, no timer), with
+`synchronous=FULL`, because replies cost money. Readers have a connection of their own. A second
+file holds the lock of the run; it dies with its process, on every system that SQLite knows.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from signatures.errors import StoreError
+from signatures.receipts import Receipt
+from signatures.records import content_id
+
+SCHEMA_VERSION = 1
+STORE_NAME = "store.sqlite"
+LOCK_NAME = "lock.sqlite"
+BATCH = 1000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prompts (id TEXT PRIMARY KEY, prompt TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS calls (
+  key TEXT PRIMARY KEY,
+  stage TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  prompt_id TEXT NOT NULL,
+  options TEXT NOT NULL,
+  text TEXT NOT NULL,
+  finish_reason TEXT NOT NULL,
+  thinking TEXT NOT NULL,
+  model TEXT NOT NULL,
+  input_tokens INTEGER,
+  output_tokens INTEGER,
+  reasoning_tokens INTEGER,
+  latency_s REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS units (
+  place INTEGER PRIMARY KEY,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  record TEXT NOT NULL
+);
+"""
+
+_RECEIPT = (
+    "key, text, finish_reason, thinking, model, input_tokens, output_tokens, reasoning_tokens"
+)
+
+
+class UnitRecord(NamedTuple):
+    """One decided unit of the ledger.
+
+    Args:
+        place: its index in the global order.
+        state: accepted, rejected or surplus.
+        reason: why it was rejected; empty otherwise.
+        record: the whole of it as JSON (a `Row`, a `Rejection`, or what is known of a surplus unit).
+    """
+
+    place: int
+    state: str
+    reason: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a stage has cost so far; tokens count only replies that reported them."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    unreported: int
+
+
+class RunLock:
+    """The lock of a run folder: held by one process, released when that process ends in any way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
+        try:
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            raise StoreError.rule(
+                "Opening the run failed",
+                unit=str(folder),
+                name="the run folder",
+                rule="be used by one process at a time",
+                value=str(error),
+                todo="Wait for the other run to end, or choose another --out.",
+            ) from error
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._connection.close()
+
+
+class RunStore:
+    """The open store of one run: a call log (see `ds2.engines.logged.CallLog`) and a ledger.
+
+    Thread-safe. Use it as a context manager; leaving it writes out whatever waits.
+
+    Args:
+        folder: the run folder; it must exist.
+        lock: take the lock of the run; False to read beside a running process.
+
+    Raises:
+        StoreError: the folder is locked by another process, unwritable, or written by a version
+            with another schema.
+    """
+
+    def __init__(self, folder: Path, *, lock: bool = True) -> None:
+        self.folder = folder
+        self._lock = RunLock(folder) if lock else None
+        self._read_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._failure: Exception | None = None
+        try:
+            self._writer_connection = _connect(folder / STORE_NAME)
+            self._reader = _connect(folder / STORE_NAME)
+            self._writer_connection.executescript(_SCHEMA)
+            self._check_schema()
+        except sqlite3.Error as error:
+            self._release()
+            raise _damaged(folder, error) from error
+        except StoreError:
+            self._release()
+            raise
+        self._thread = threading.Thread(target=self._write_on, name="ds2-store", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, key: str) -> Receipt | None:
+        """Return the stored reply of a call, or None."""
+        row = self._one(f"SELECT {_RECEIPT} FROM calls WHERE key = ?", (key,))  # noqa: S608
+        return Receipt(*row) if row else None
+
+    def put(
+        self,
+        receipt: Receipt,
+        *,
+        stage: str,
+        place: int,
+        prompt: str,
+        options: str,
+        latency_s: float,
+    ) -> Future[Receipt]:
+        """Queue a reply; the future gives, once it is committed, the reply that stands for its key."""
+        prompt_id = content_id(prompt)
+        row = (
+            receipt.call,
+            stage,
+            place,
+            prompt_id,
+            options,
+            receipt.text,
+            receipt.finish_reason,
+            receipt.thinking,
+            receipt.model,
+            receipt.input_tokens,
+            receipt.output_tokens,
+            receipt.reasoning_tokens,
+            latency_s,
+        )
+
+        def write(connection: sqlite3.Connection) -> Receipt:
+            connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt_id, prompt))
+            connection.execute(
+                "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+            )
+            found = connection.execute(
+                f"SELECT {_RECEIPT} FROM calls WHERE key = ?",  # noqa: S608
+                (receipt.call,),
+            ).fetchone()
+            return Receipt(*found)
+
+        return self._submit(write)
+
+    def record_unit(self, unit: UnitRecord) -> Future[None]:
+        """Queue the decision on a unit; the same unit decided again overwrites itself."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?)", unit)
+
+        return self._submit(write)
+
+    def clear_units(self) -> None:
+        """Forget all decisions; the run that begins decides them again from the call log."""
+        self._submit(lambda c: c.execute("DELETE FROM units") and None).result()
+
+    def units(self, state: str | None = None) -> Iterator[UnitRecord]:
+        """Yield decided units in the global order, all or those of one state."""
+        condition = "" if state is None else "WHERE state = :state"
+        connection = _connect(self.folder / STORE_NAME)
+        try:
+            for row in connection.execute(
+                f"SELECT place, state, reason, record FROM units {condition} ORDER BY place",  # noqa: S608
+                {"state": state},
+            ):
+                yield UnitRecord(*row)
+        finally:
+            connection.close()
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many units are decided, by (state, reason)."""
+        rows = self._all("SELECT state, reason, count(*) FROM units GROUP BY 1, 2 ORDER BY 1, 2")
+        return {(state, reason): number for state, reason, number in rows}
+
+    def usage(self) -> dict[str, Usage]:
+        """Return what each stage has cost, over all processes that worked on this run."""
+        rows = self._all(
+            "SELECT stage, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
+            " coalesce(sum(reasoning_tokens), 0), sum(output_tokens IS NULL) FROM calls GROUP BY 1"
+            " ORDER BY 1"
+        )
+        return {stage: Usage(*numbers) for stage, *numbers in rows}
+
+    def calls_by_state(self) -> dict[str, int]:
+        """Return how many logged calls were made for units of each state.
+
+        Calls before the first unit count as `keywords`; those of units without a decision as
+        `undecided`.
+        """
+        rows = self._all(
+            "SELECT CASE WHEN c.place < 0 THEN 'keywords' ELSE coalesce(u.state, 'undecided') END,"
+            " count(*) FROM calls c LEFT JOIN units u ON u.place = c.place GROUP BY 1"
+        )
+        return dict(rows)
+
+    def meta(self) -> dict[str, Any]:
+        """Return what the run says of itself."""
+        return {name: json.loads(value) for name, value in self._all("SELECT * FROM meta")}
+
+    def set_meta(self, values: Mapping[str, Any]) -> None:
+        """Write what the run says of itself, and wait until it is committed."""
+        rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in values.items()]
+        self._submit(
+            lambda c: c.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows) and None
+        ).result()
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is committed."""
+        self._submit(lambda _: None).result()
+
+    def close(self) -> None:
+        """Write out whatever waits, then let go of the files and the lock."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+        self._writer_connection.close()
+        self._reader.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def _submit(self, work: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self._failure is not None:
+            future.set_exception(_damaged(self.folder, self._failure))
+        else:
+            self._queue.put(_Write(work, future))
+        return future
+
+    def _write_on(self) -> None:
+        closing = False
+        while not closing:
+            batch = [self._queue.get()]
+            while len(batch) < BATCH and not self._queue.empty():
+                batch.append(self._queue.get())
+            closing = None in batch
+            self._commit([write for write in batch if write is not None])
+
+    def _commit(self, batch: list[_Write]) -> None:
+        if not batch:
+            return
+        connection = self._writer_connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [write.work(connection) for write in batch]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # Disk full, torn file: nothing of this batch stands, and nothing after it may.
+            self._failure = error
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for write in batch:
+                _settle(write.future, error=_damaged(self.folder, error))
+            return
+        for write, result in zip(batch, results, strict=True):
+            _settle(write.future, result)
+
+    def _check_schema(self) -> None:
+        row = self._one("SELECT value FROM meta WHERE name = 'schema'", ())
+        if row is None:
+            self._writer_connection.execute(
+                "INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),)
+            )
+        elif row[0] != str(SCHEMA_VERSION):
+            raise StoreError.rule(
+                "Opening the run failed",
+                unit=str(self.folder),
+                name="the store's schema",
+                rule=f"be version {SCHEMA_VERSION}",
+                value=row[0],
+                todo="Finish this run with the version of DS2 that began it, or choose another --out.",
+            )
+
+    def _one(self, sql: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        with self._read_lock:
+            return self._reader.execute(sql, parameters).fetchone()
+
+    def _all(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._read_lock:
+            return self._reader.execute(sql).fetchall()
+
+
+class _Write(NamedTuple):
+    work: Callable[[sqlite3.Connection], Any]
+    future: Future[Any]
+
+
+def _settle(future: Future[Any], result: Any = None, error: Exception | None = None) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+def _damaged(folder: Path, error: Exception) -> StoreError:
+    return StoreError.rule(
+        "Using the run store failed",
+        unit=str(folder),
+        name=STORE_NAME,
+        rule="be a readable and writable SQLite file on a disk with room",
+        value=f"{type(error).__name__}: {error}",
+        todo="Free space or mend the folder, then give the same command again: what was committed is kept.",
+    )

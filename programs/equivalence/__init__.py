@@ -1,0 +1,156 @@
+"""Read an answer out of a model's reply, and say which answers are the same, by answer format.
+
+Answers are compared through canonical keys: two readings are the same answer exactly when their
+keys are equal. So comparing is reflexive, symmetric and transitive, a vote over n replies costs n
+readings, and its groups do not depend on the order of the replies. What cannot be read is
+unreadable, with the reason, and never a guess. Each format states its rule in a module of its own.
+
+Nothing here raises on any text, and nothing depends on a clock: limits on length, digits, nesting,
+exponents and terms decide what is too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, assert_never
+
+from programs.equivalence.choice import ChoiceReader
+from programs.equivalence.expression import ExpressionReader
+from programs.equivalence.label import LabelReader
+from programs.equivalence.number import NumberReader
+from programs.equivalence.reading import NOTHING, Reader, Reading, unreadable
+from programs.equivalence.salvage import Closing, marked, salvage
+from programs.equivalence.text import TextReader
+from signatures.errors import TaskError
+from signatures.task import AnswerFormat, AnswerKind
+
+__all__ = ["Group", "Reading", "read_answer", "tally"]
+
+
+class Group(NamedTuple):
+    """The readings that give one answer.
+
+    Args:
+        key: their common key.
+        answer: the answer as its first member shows it.
+        members: their places in the sequence that was tallied, in order.
+    """
+
+    key: str
+    answer: str
+    members: tuple[int, ...]
+
+
+def read_answer(
+    fmt: AnswerFormat,
+    *,
+    typed: str | None,
+    text: str = "",
+    options: Sequence[str] = (),
+    question: str = "",
+) -> Reading:
+    """Return the answer of one reply.
+
+    Rule: the typed field decides where it holds anything; inside it a mark (a box, `the answer
+    is`) goes before the rest. Without one the answer is salvaged from `text`, strongest mark
+    first, never from a copy of the question (see `salvage`).
+
+    Args:
+        fmt: the task's answer format.
+        typed: the parsed output field of the reply; None when the reply did not parse.
+        text: the raw reply.
+        options: for `choice`, the texts of the options; a letter beyond them is unreadable.
+        question: what was asked; it settles per cent, and a copy of it is never read.
+
+    Returns:
+        The reading; `answer` and `key` are None and `problem` says why where it is unreadable.
+
+    Raises:
+        TaskError: the format is `open`, which no key can compare.
+
+    Example:
+        >>> fmt = AnswerFormat(kind="number")
+        >>> read_answer(fmt, typed="$12.00").key == read_answer(fmt, typed="12 inches").key
+        True
+        >>> read_answer(fmt, typed=None, text=r"So it is \\boxed{7}.").key
+        '7'
+        >>> read_answer(fmt, typed="5 to 10").problem
+        'a range, a ratio or a calculation that is not worked out'
+    """
+    reader = _reader(fmt, tuple(options), question)
+    closing = _closing(fmt)
+    if typed is not None and typed.strip():
+        return _typed(reader, typed, closing)
+    if not text.strip():
+        return unreadable(NOTHING)
+    return salvage(reader, text, closing=closing, question=question)
+
+
+def tally(readings: Sequence[Reading], fmt: AnswerFormat) -> tuple[Group, ...]:
+    """Return the readable readings grouped by answer, most members first.
+
+    Ties stand in the order of their first member, which ranks them for display and decides
+    nothing: a policy sees the counts alone.
+
+    Args:
+        readings: the readings of one vote, in the order of the draws.
+        fmt: the answer format they were read with.
+
+    Raises:
+        TaskError: the format is `open`.
+    """
+    _refuse_open(fmt)
+    members: dict[str, list[int]] = {}
+    for place, reading in enumerate(readings):
+        if reading.key is not None:
+            members.setdefault(reading.key, []).append(place)
+    groups = [
+        Group(key, readings[places[0]].answer or key, tuple(places))
+        for key, places in members.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: -len(group.members)))
+
+
+def _typed(reader: Reader, typed: str, closing: Closing) -> Reading:
+    found = marked(reader, typed, closing=closing) if _may_be_marked(typed) else None
+    return found if found is not None else reader.read(typed)
+
+
+def _may_be_marked(typed: str) -> bool:
+    return "\\" in typed or len(typed) > len("answer 1") or "####" in typed
+
+
+@lru_cache(maxsize=64)
+def _closing(fmt: AnswerFormat) -> Closing:
+    before, _, after = fmt.close("\0").partition("\0")
+    return Closing(before, after, letters=fmt.kind is AnswerKind.CHOICE)
+
+
+def _reader(fmt: AnswerFormat, options: tuple[str, ...], question: str) -> Reader:
+    _refuse_open(fmt)
+    match fmt.kind:
+        case AnswerKind.NUMBER:
+            return NumberReader(question)
+        case AnswerKind.CHOICE:
+            return ChoiceReader(len(options) or max(fmt.options), options)
+        case AnswerKind.LABEL:
+            return LabelReader(fmt.labels)
+        case AnswerKind.EXPRESSION:
+            return ExpressionReader()
+        case AnswerKind.TEXT | AnswerKind.OPEN:
+            return TextReader()
+        case _:
+            assert_never(fmt.kind)
+
+
+def _refuse_open(fmt: AnswerFormat) -> None:
+    if fmt.kind is AnswerKind.OPEN:
+        raise TaskError.rule(
+            "Reading answers failed",
+            name="answer.kind",
+            rule="be number, expression, choice, label or text: long answers want a vote by "
+            "meaning, which does not exist yet",
+            value=fmt.kind.value,
+            todo="Give the task a short answer, or wait for the vote by meaning.",
+        )

@@ -1,0 +1,152 @@
+"""One spelling for LaTeX that means the same: delimiters, spacing, fractions, symbols, braces."""
+
+from __future__ import annotations
+
+import re
+
+from programs.equivalence.characters import plain
+from programs.equivalence.reading import MAX_CANDIDATE
+
+MAX_NESTING = 24
+"""Brackets inside brackets; a deeper expression is unreadable."""
+
+_DELIMITED = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{(.*)\}", re.DOTALL)
+_SPACING = re.compile(
+    r"\\[,;:! ]|~|\\(?:quad|qquad|left|right|displaystyle|textstyle|limits|big|Big|bigl|bigr|Bigl|"
+    r"Bigr)(?![A-Za-z])\.?"
+)
+_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,)(?=\d{3})")
+_WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mathit|rm|mbox)\s*\{([^{}]*)\}")
+_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_SYMBOLS = {
+    "cdot": "*",
+    "times": "*",
+    "ast": "*",
+    "div": "/",
+    "pi": "π",
+    "infty": "∞",
+    "cup": "∪",
+    "cap": "∩",
+    "in": "∈",
+    "pm": "±",
+    "le": "≤",
+    "leq": "≤",
+    "leqslant": "≤",
+    "ge": "≥",
+    "geq": "≥",
+    "geqslant": "≥",
+    "ne": "≠",
+    "neq": "≠",
+    "lt": "<",
+    "gt": ">",
+    "degree": "°",
+    "circ": "°",
+    "lbrace": "⦃",
+    "rbrace": "⦄",
+    "emptyset": "∅",
+    "varnothing": "∅",
+    "mid": "|",
+    "vert": "|",
+    "lvert": "|",
+    "rvert": "|",
+}
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_DEGREES = re.compile(r"\^\s*(?:\{\s*°\s*\}|°)")
+_SHORT_ARGUMENT = re.compile(r"(\\frac|\\sqrt|\^|_)\s*([0-9A-Za-zπ∞])")
+_SECOND_ARGUMENT = re.compile(r"(\\frac\s*\{[^{}]*\})\s*([0-9A-Za-zπ])")
+_ROOT = re.compile(r"√\s*(?:(\d+|[A-Za-zπ])|\(([^()]*)\)|(?=\{))")
+_OPEN, _CLOSE = "([{⦃", ")]}⦄"
+
+
+def outer(candidate: str) -> str:
+    """Return a candidate without what only frames it: math delimiters, a box, a final full stop."""
+    text = candidate.strip()
+    for _ in range(MAX_NESTING):
+        before = text
+        text = text.strip(" \t\n*`").removesuffix(".").strip()
+        for opening, closing in _DELIMITED:
+            inner = text[len(opening) : -len(closing)]
+            framed = text.startswith(opening) and text.endswith(closing)
+            if framed and len(text) >= len(opening + closing) and opening not in inner:
+                text = inner.strip()
+        if (box := _BOXED.fullmatch(text)) and balanced(box[1]):
+            text = box[1]
+        if text == before:
+            return text
+    return text
+
+
+def clean(text: str) -> str:
+    """Return LaTeX in one spelling, blanks kept: `\\frac{a}{b}`, `\\sqrt{a}`, `*`, `π`, `⦃ ⦄`."""
+    text = plain(text).replace("\\{", "⦃").replace("\\}", "⦄").replace("\\\\", " ⏎ ")
+    text = text.replace("\\%", "%").replace("\\$", "$").replace("\\|", "‖")
+    text = _THOUSANDS.sub("", text)
+    text = _SPACING.sub(" ", text)
+    text = _FRACTION.sub(r"\\frac", text)
+    text = _WORDS.sub(r" \1 ", text)
+    text = _COMMAND.sub(lambda command: _SYMBOLS.get(command[1], command[0]), text)
+    text = text.replace("**", "^").replace("×", "*").replace("·", "*").replace("÷", "/")
+    text = _ROOT.sub(
+        lambda root: "\\sqrt{" + (root[1] or root[2] or "") + "}" if root[0] != "√" else "\\sqrt",
+        text,
+    )
+    text = _DEGREES.sub("°", text)
+    text = _SHORT_ARGUMENT.sub(r"\1{\2}", text)
+    text = _SECOND_ARGUMENT.sub(r"\1{\2}", text)
+    return " ".join(text.split())
+
+
+def balanced(text: str) -> bool:
+    """Return whether braces close in order and no bracket nests deeper than the limit.
+
+    Round and square brackets may pair with each other, as half-open intervals do.
+    """
+    depth = braces = 0
+    for character in text:
+        if character in _OPEN:
+            depth += 1
+            braces += character == "{"
+        elif character in _CLOSE:
+            depth -= 1
+            braces -= character == "}"
+        if depth < 0 or braces < 0 or depth > MAX_NESTING:
+            return False
+    return depth == 0 and braces == 0
+
+
+def split(text: str, separator: str) -> list[str]:
+    """Split at a character that stands in no bracket."""
+    parts, depth, start = [], 0, 0
+    for at, character in enumerate(text):
+        if character in _OPEN:
+            depth += 1
+        elif character in _CLOSE:
+            depth -= 1
+        elif character == separator and not depth:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
+
+
+def enclosed(text: str) -> bool:
+    """Return whether the first bracket closes at the very end."""
+    if len(text) < 2 or text[0] not in _OPEN or text[-1] not in _CLOSE:
+        return False
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character in _OPEN) - (character in _CLOSE)
+        if not depth:
+            return at == len(text) - 1
+    return False
+
+
+def segments(text: str) -> list[str]:
+    """Return the pieces of a text that stand between math delimiters, in order."""
+    return [next(filter(None, found), "") for found in _MATH.findall(text)]
+
+
+_MATH = re.compile(
+    rf"\$\$([^$]{{1,{MAX_CANDIDATE}}})\$\$|\$([^$\n]{{1,{MAX_CANDIDATE}}})\$"
+    rf"|\\\(((?:[^\\]|\\(?!\))){{1,{MAX_CANDIDATE}}})\\\)|\\\[((?:[^\\]|\\(?!\])){{1,{MAX_CANDIDATE}}})\\\]"
+)

@@ -1,0 +1,160 @@
+"""One instruction from one keyword or a pair, at one of Bloom's levels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from programs.loop import run_sync
+from programs.sampling import call_config
+from programs.wording import keyword_key
+from signatures.bloom import BloomLevel
+from signatures.errors import ConfigError
+from signatures.instructions import instruction_signature, notes_line, task_line
+from signatures.receipts import Receipt, collect
+from signatures.records import Instruction, Rejection
+from signatures.task import AnswerKind, TaskSpec
+
+DRAWS_A_VISIT = 16  # sample numbers that one visit of a cell may use
+
+_LETTERED = re.compile(r"^\s*[\[(]?(?P<letter>[A-Z])[\])]?\s*[.):]\s+(?P<text>\S.*)$", re.DOTALL)
+
+
+class InstructionWriter(dspy.Module):
+    """Write one instruction of a task from its keywords and a level.
+
+    Returns (of a call): a `dspy.Prediction` with `instruction` (an `Instruction`, or None) and
+    `rejection` (why not: `unparsable`, `truncated`, `moderated`, `empty`, `options`), and the
+    fields the model wrote.
+
+    Raises (of a call):
+        ConfigError: there are neither one nor two keywords.
+    """
+
+    def __init__(self, task: TaskSpec, *, temperature: float | None = 0.9) -> None:
+        super().__init__()
+        self.task = task
+        self.temperature = temperature
+        self.single = dspy.Predict(instruction_signature(task, 1))
+        self.pair = dspy.Predict(instruction_signature(task, 2))
+
+    async def aforward(
+        self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0
+    ) -> dspy.Prediction:
+        """Return what was written; `visit` counts earlier visits of the same keywords and level."""
+        level = _level(level)
+        predict, inputs = self._inputs(keywords, level)
+        config = call_config(self, sample=visit * DRAWS_A_VISIT, temperature=self.temperature)
+        raw, written = "", {}
+        with collect() as receipts:
+            try:
+                prediction = await predict.acall(**inputs, config=config)
+                written = {name: prediction[name] for name in predict.signature.output_fields}
+            except AdapterParseError as error:
+                raw = error.lm_response or ""
+        last = receipts[-1] if receipts else None
+        outcome = self._judge(tuple(keywords), level, written, raw, last)
+        return dspy.Prediction(
+            **written,
+            instruction=outcome if isinstance(outcome, Instruction) else None,
+            rejection=outcome if isinstance(outcome, Rejection) else None,
+        )
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the same as `aforward`, for callers without an event loop."""
+        return run_sync(self.aforward(**inputs))
+
+    def _inputs(
+        self, keywords: Sequence[str], level: BloomLevel
+    ) -> tuple[dspy.Predict, dict[str, str]]:
+        inputs = {
+            "task": task_line(self.task),
+            "level": level.value,
+            "demand": level.demand,
+            "notes": notes_line(self.task),
+            "language": self.task.language,
+        }
+        if isinstance(keywords, str) or len(keywords) not in (1, 2):
+            raise ConfigError.rule(
+                "Writing an instruction failed",
+                unit=self.task.name,
+                name="keywords",
+                rule="be a list of one or two keywords",
+                value=keywords,
+                todo="Give for example keywords=['unit rate'].",
+            )
+        if len(keywords) == 1:
+            return self.single, {**inputs, "keyword": keywords[0]}
+        return self.pair, {**inputs, "first_keyword": keywords[0], "second_keyword": keywords[1]}
+
+    def _judge(
+        self,
+        keywords: tuple[str, ...],
+        level: BloomLevel,
+        written: dict[str, Any],
+        raw: str,
+        last: Receipt | None,
+    ) -> Instruction | Rejection:
+        if last is not None and last.finish_reason in {"length", "content_filter"}:
+            cut = last.finish_reason == "length"
+            return Rejection(
+                stage="writer",
+                reason="truncated" if cut else "moderated",
+                detail="The reply was cut at the token limit."
+                if cut
+                else "The reply was withheld.",
+            )
+        if not written:
+            shown = (last.text if last else raw)[:500]
+            return Rejection(
+                stage="writer", reason="unparsable", detail=f"The reply was: {shown!r}"
+            )
+        question = str(written.get("question") or "").strip()
+        context = str(written.get("context") or "").strip()
+        if not question or ("context" in written and not context):
+            return Rejection(stage="writer", reason="empty", detail="A field was left empty.")
+        options = tuple(_plain_options(written.get("options") or ()))
+        problem = self._option_problem(options)
+        if problem:
+            return Rejection(stage="writer", reason="options", detail=problem)
+        return Instruction(
+            keywords=keywords, level=level, question=question, options=options, context=context
+        )
+
+    def _option_problem(self, options: tuple[str, ...]) -> str:
+        if self.task.answer.kind is not AnswerKind.CHOICE:
+            return ""
+        sizes = self.task.answer.options
+        if len(options) not in sizes:
+            wanted = " or ".join(str(size) for size in sizes)
+            return f"{len(options)} options were written, {wanted} were asked for."
+        if len({keyword_key(option, english=False) for option in options}) < len(options):
+            return "Two options say the same."
+        return "" if all(options) else "An option is empty."
+
+
+def _plain_options(options: Sequence[Any]) -> list[str]:
+    """Return options without the letters A, B, C... that a model put before them all."""
+    texts = [str(option).strip() for option in options]
+    matches = [_LETTERED.match(text) for text in texts]
+    letters = [match.group("letter") if match else "" for match in matches]
+    if texts and letters == [chr(65 + i) for i in range(len(texts))]:
+        return [match.group("text").strip() for match in matches if match]
+    return texts
+
+
+def _level(level: BloomLevel | str) -> BloomLevel:
+    try:
+        return BloomLevel(level)
+    except ValueError as error:
+        raise ConfigError.rule(
+            "Writing an instruction failed",
+            name="level",
+            rule=f"be one of {', '.join(BloomLevel)}",
+            value=level,
+            todo="Give one of Bloom's six levels, such as level='Apply'.",
+        ) from error

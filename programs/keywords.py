@@ -1,0 +1,220 @@
+"""The keyword bank: core keywords, then rounds of expansion downward and upward.
+
+Source: DS²-Instruct, section 3.1 (arXiv:2603.12932). Deviation: the bank grows to a stated size
+instead of for a stated number of rounds, and every keyword keeps its lineage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from programs.loop import run_sync
+from programs.sampling import call_config
+from programs.wording import bullet_items, clean_keyword, keyword_key
+from signatures.errors import ConfigError, StageError
+from signatures.keywords import AdvancedKeywords, CoreKeywords, PrerequisiteKeywords, task_line
+from signatures.receipts import collect
+from signatures.records import Keyword, KeywordOrigin
+from signatures.task import TaskSpec
+
+TRIES = 3  # for one list: the first draw and two repeats
+KNOWN_SHOWN = 60  # keywords of the bank that a prompt shows, the newest and a seeded rest
+DRY_ROUNDS = 2
+
+
+class Ask(NamedTuple):
+    """One list to ask for: of what kind, from which keywords, in which round, as which call of it."""
+
+    origin: KeywordOrigin
+    seeds: tuple[str, ...]
+    round: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpansionShape:
+    """How the bank is grown.
+
+    Args:
+        core: core keywords to ask for.
+        width: new keywords to ask for in one list.
+        seeds: keywords of the bank that one list looks beneath or builds upon.
+        parallel: most lists of one direction in a round.
+        max_rounds: rounds after which the bank is taken as it is.
+    """
+
+    core: int = 12
+    width: int = 8
+    seeds: int = 4
+    parallel: int = 8
+    max_rounds: int = 64
+
+
+class KeywordBank:
+    """Keywords in the order they were found, each known by its folded spelling."""
+
+    def __init__(self, size: int, *, english: bool) -> None:
+        self.size = size
+        self.keywords: list[Keyword] = []
+        self._english = english
+        self._keys: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        """Return whether the bank has its size."""
+        return len(self.keywords) >= self.size
+
+    def add(self, texts: Sequence[str], ask: Ask) -> int:
+        """Add what is new among `texts`, up to the bank's size; return how many were."""
+        added = 0
+        for text in texts:
+            cleaned = clean_keyword(text)
+            key = keyword_key(cleaned, english=self._english) if cleaned else ""
+            if self.full or cleaned is None or key in self._keys:
+                continue
+            self._keys.add(key)
+            self.keywords.append(
+                Keyword(text=cleaned, origin=ask.origin, round=ask.round, parents=ask.seeds)
+            )
+            added += 1
+        return added
+
+    def known(self, rng: random.Random) -> str:
+        """Return the keywords that a prompt shows as already there."""
+        texts = [keyword.text for keyword in self.keywords]
+        if len(texts) > KNOWN_SHOWN:
+            newest, older = texts[-KNOWN_SHOWN // 2 :], texts[: -KNOWN_SHOWN // 2]
+            texts = rng.sample(older, KNOWN_SHOWN - len(newest)) + newest
+        return ", ".join(texts)
+
+
+class KeywordExpansion(dspy.Module):
+    """Grow a keyword bank from one task description.
+
+    Core keywords are asked for once. Then, by rounds, seeded samples of the bank are shown and
+    prerequisites (downward) and advanced topics (upward) asked for, in parallel, the model being
+    shown what is there. Results are merged in the order of asking, so the bank does not depend on
+    timing. It stops when the bank has its size (`size`), when two rounds brought nothing new
+    (`nothing_new`), or after `shape.max_rounds` (`rounds`).
+
+    Returns (of a call): a `dspy.Prediction` with `bank` (a tuple of `Keyword`), `stopped` and
+    `rounds`.
+
+    Raises (of a call):
+        ConfigError: `size` is below 1.
+        StageError: a list stayed empty or unparsable after two repeats. Keywords are never invented.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        shape: ExpansionShape | None = None,
+        *,
+        temperature: float | None = 0.7,
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.shape = shape or ExpansionShape()
+        self.temperature = temperature
+        self.core = dspy.Predict(CoreKeywords)
+        self.prerequisites = dspy.Predict(PrerequisiteKeywords)
+        self.advanced = dspy.Predict(AdvancedKeywords)
+
+    async def aforward(self, size: int = 24, seed: int = 0) -> dspy.Prediction:
+        """Return the keyword bank of up to `size` keywords; `seed` decides which are expanded when."""
+        if size < 1:
+            raise ConfigError.rule(
+                "Growing the keyword bank failed",
+                unit=self.task.name,
+                name="size",
+                rule="be at least 1",
+                value=size,
+                todo="Ask for one keyword or more.",
+            )
+        bank = KeywordBank(size, english=self.task.english)
+        first = Ask(KeywordOrigin.CORE, (), 0, 0)
+        bank.add(await self._list(first, min(self.shape.core, size), ""), first)
+        dry = number = 0
+        while not bank.full and dry < DRY_ROUNDS and number < self.shape.max_rounds:
+            number += 1
+            dry = 0 if await self._round(bank, number, seed) else dry + 1
+        stopped: Literal["size", "nothing_new", "rounds"] = (
+            "size" if bank.full else "nothing_new" if dry >= DRY_ROUNDS else "rounds"
+        )
+        return dspy.Prediction(bank=tuple(bank.keywords), stopped=stopped, rounds=number)
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the same as `aforward`, for callers without an event loop."""
+        return run_sync(self.aforward(**inputs))
+
+    async def _round(self, bank: KeywordBank, number: int, seed: int) -> int:
+        """Ask for one round of lists, merge them in the order of asking, return how many were new."""
+        rng = random.Random(f"{seed}/round/{number}")
+        missing = bank.size - len(bank.keywords)
+        lists = min(self.shape.parallel, math.ceil(missing / (2 * self.shape.width)))
+        texts = [keyword.text for keyword in bank.keywords]
+        asks = [
+            Ask(origin, tuple(rng.sample(texts, min(self.shape.seeds, len(texts)))), number, i)
+            for i in range(lists)
+            for origin in (KeywordOrigin.PREREQUISITE, KeywordOrigin.ADVANCED)
+        ]
+        known = bank.known(rng)
+        found = await asyncio.gather(
+            *(self._list(ask, self.shape.width, known) for ask in asks), return_exceptions=True
+        )
+        added = 0
+        for ask, result in zip(asks, found, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            added += bank.add(result, ask)
+        return added
+
+    async def _list(self, ask: Ask, count: int, known: str) -> list[str]:
+        raw = ""
+        for attempt in range(TRIES):
+            # Round and place are part of the sample number: asking again is a new call, not a repeat.
+            sample = (ask.round * 64 + ask.number) * TRIES + attempt
+            texts, raw = await self._draw(ask, count, known, sample)
+            if any(clean_keyword(text) for text in texts):
+                return texts
+        raise StageError.rule(
+            "Growing the keyword bank failed",
+            unit=f"{self.task.name}, {ask.origin} keywords, round {ask.round}",
+            name="the model's reply",
+            rule="be a list of keywords",
+            value=raw,
+            todo=f"It was asked {TRIES} times; try a stronger model, or `ds2 check` for its adapter.",
+        )
+
+    async def _draw(self, ask: Ask, count: int, known: str, sample: int) -> tuple[list[str], str]:
+        predict = {
+            KeywordOrigin.CORE: self.core,
+            KeywordOrigin.PREREQUISITE: self.prerequisites,
+        }.get(ask.origin, self.advanced)
+        inputs: dict[str, Any] = {
+            "task": task_line(self.task),
+            "language": self.task.language,
+            "count": count,
+        }
+        if ask.origin is KeywordOrigin.CORE:
+            inputs["examples"] = ", ".join(self.task.example_keywords) or "none"
+        else:
+            inputs |= {"seeds": ", ".join(ask.seeds), "known": known}
+        config = call_config(self, sample=sample, temperature=self.temperature)
+        with collect() as receipts:
+            try:
+                prediction = await predict.acall(**inputs, config=config)
+                texts = [str(text) for text in prediction["keywords"] or ()]
+                raw = receipts[-1].text if receipts else str(texts)
+            except AdapterParseError as error:
+                raw = error.lm_response or ""
+                texts = bullet_items(raw)
+        return texts, raw

@@ -1,0 +1,228 @@
+"""The chain: keywords, instruction, vote; one unit of work at a time. What optimizers compile.
+
+The order of units, the screens and the call log are the machine room's; this module only knows
+what one unit means, so that a DSPy optimizer can take it as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from programs.answers import AnswerDraw
+from programs.instructions import InstructionWriter
+from programs.keywords import ExpansionShape, KeywordExpansion
+from programs.loop import run_sync
+from programs.sampling import Temperatures
+from programs.stopping import Policy
+from programs.voting import SelfConsistency
+from signatures.bloom import BloomLevel
+from signatures.errors import ProgramError, TaskError
+from signatures.records import Instruction, Rejection, Vote, content_id, make_row
+from signatures.task import AnswerKind, TaskSpec, load_task
+
+SAVE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """What shapes the chain besides its prompts.
+
+    Args:
+        policy: when a vote has seen enough; None takes the default of `SelfConsistency`.
+        temperatures: with what each stage draws.
+        shape: how the keyword bank is grown.
+        thinking: the answering model reasons by itself.
+        teacher: what stands behind the model; goes into every row.
+        model: the name that goes into every row; None takes that of the language model in use.
+    """
+
+    policy: Policy | None = None
+    temperatures: Temperatures = field(default_factory=Temperatures)
+    shape: ExpansionShape = field(default_factory=ExpansionShape)
+    thinking: bool = False
+    teacher: str = "model"
+    model: str | None = None
+
+
+class DS2Instruct(dspy.Module):
+    """DS²-Instruct as one program: `program(keywords=[...], level="Apply")` gives a row or says why not.
+
+    Stages are `program.keywords`, `program.writer` and `program.vote`; every predictor in them is
+    reachable by `named_predictors()`, so each stage or the chain can be compiled.
+
+    Args:
+        task: a `TaskSpec`, the name of a built-in task, or the path of a YAML file.
+        config: what shapes the chain besides its prompts.
+
+    Returns (of a call): a `dspy.Prediction` with `row` (a validated `Row`, or None), `rejection`
+    (why there is none, or None), `instruction` and `vote`.
+    """
+
+    def __init__(self, task: TaskSpec | str, config: ChainConfig | None = None) -> None:
+        super().__init__()
+        self.task = task if isinstance(task, TaskSpec) else load_task(task)
+        self.config = config or ChainConfig()
+        if self.task.answer.kind is AnswerKind.OPEN:
+            raise TaskError.rule(
+                "Building the program failed",
+                unit=self.task.name,
+                name="answer.kind",
+                rule="be a kind that can be voted on: number, expression, choice, label or text",
+                value="open",
+                todo="Give the task a short, checkable answer; long-form votes are not there yet.",
+            )
+        temperatures = self.config.temperatures
+        self.keywords = KeywordExpansion(
+            self.task, self.config.shape, temperature=temperatures.keywords
+        )
+        self.writer = InstructionWriter(self.task, temperature=temperatures.writer)
+        self.vote = SelfConsistency(
+            AnswerDraw(self.task, thinking=self.config.thinking),
+            self.config.policy,
+            self.task.answer,
+            temperatures=temperatures,
+        )
+
+    async def aforward(
+        self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0
+    ) -> dspy.Prediction:
+        """Return the row of one cell, or why there is none; `visit` counts earlier visits of the cell."""
+        written = await self.writer.acall(keywords=list(keywords), level=level, visit=visit)
+        if written.instruction is None:
+            return _outcome(rejection=written.rejection)
+        vote = await self.ask(written.instruction)
+        return self.conclude(written.instruction, vote)
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the same as `aforward`, for callers without an event loop."""
+        return run_sync(self.aforward(**inputs))
+
+    async def ask(self, instruction: Instruction) -> Vote:
+        """Return the vote on an instruction that is written."""
+        inputs: dict[str, Any] = {"question": instruction.question}
+        if instruction.context:
+            inputs["context"] = instruction.context
+        if instruction.options:
+            inputs["options"] = instruction.options
+        return (await self.vote.acall(**inputs)).vote
+
+    def conclude(self, instruction: Instruction, vote: Vote) -> dspy.Prediction:
+        """Return the row of an accepted vote, or the rejection of any other (pure)."""
+        if vote.response is None or vote.winner is None:
+            rejection = Rejection(
+                stage="vote",
+                reason=vote.reason,
+                detail=f"{vote.agreement:.0%} of {vote.draws} draws agree.",
+                instruction=instruction,
+                vote=vote,
+            )
+            return _outcome(rejection=rejection, instruction=instruction, vote=vote)
+        steps = vote.samples[vote.response].reasoning
+        closing = self.task.answer.close(vote.winner)
+        row = make_row(
+            instruction,
+            vote,
+            response=_respond(steps, closing),
+            task=self.task.name,
+            teacher=self.config.teacher,
+            model=self.config.model or str(getattr(dspy.settings.lm, "model", "unknown")),
+        )
+        return _outcome(row=row, instruction=instruction, vote=vote)
+
+    def expand(self, size: int = 24, seed: int = 0) -> dspy.Prediction:
+        """Return the keyword bank; see `KeywordExpansion`."""
+        return self.keywords(size=size, seed=seed)
+
+    async def aexpand(self, size: int = 24, seed: int = 0) -> dspy.Prediction:
+        """Return the same as `expand`, for callers with an event loop."""
+        return await self.keywords.acall(size=size, seed=seed)
+
+    def prompts(self) -> dict[str, Any]:
+        """Return the words of every predictor, instructions, fields and demos: what compiling changes."""
+        state = {}
+        for name, predictor in self.named_predictors():
+            dumped = predictor.dump_state()
+            state[name] = {"signature": dumped["signature"], "demos": dumped["demos"]}
+        return json.loads(json.dumps(state, ensure_ascii=False, default=str))
+
+    def fingerprint(self) -> str:
+        """Return the hash of all prompts as they stand, compiled ones included."""
+        return content_id(self.prompts())
+
+    def signatures_hash(self) -> str:
+        """Return the hash of the signatures as they are written, before any compiling."""
+        return content_id(DS2Instruct(self.task, self.config).prompts())
+
+    def save(self, path: str | Path, **_: Any) -> None:
+        """Write prompts and demos as JSON, with the hash of the signatures they were made for."""
+        document = {
+            "format": SAVE_FORMAT,
+            "task": self.task.name,
+            "signatures": self.signatures_hash(),
+            "program": self.dump_state(),
+        }
+        text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
+        Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+    def load(self, path: str | Path, **_: Any) -> None:
+        """Take prompts and demos from a file that `save` wrote.
+
+        Raises:
+            ProgramError: the file cannot be read, is of another task, or was made for signatures
+                that have changed since.
+        """
+        document = _read_program(Path(path))
+        for name, ours in (("task", self.task.name), ("signatures", self.signatures_hash())):
+            if document.get(name) != ours:
+                raise ProgramError.rule(
+                    "Loading a program failed",
+                    unit=str(path),
+                    name=name,
+                    rule=f"be {ours!r}, as in this program",
+                    value=document.get(name),
+                    todo="Compile it again for this task and version.",
+                )
+        self.load_state(document["program"])
+
+
+def _outcome(**parts: Any) -> dspy.Prediction:
+    return dspy.Prediction(
+        **{"row": None, "rejection": None, "instruction": None, "vote": None, **parts}
+    )
+
+
+def _respond(steps: str, closing: str) -> str:
+    """Return the steps and the closing line, which stands once even where the steps gave it already."""
+    steps = steps.strip()
+    if steps.casefold().endswith(closing.casefold()):
+        steps = steps[: len(steps) - len(closing)].rstrip()
+    return f"{steps}\n\n{closing}" if steps else closing
+
+
+def _read_program(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProgramError.rule(
+            "Loading a program failed",
+            name="program file",
+            rule="be readable JSON that `save` wrote",
+            value=str(path),
+            todo=f"Check the path ({type(error).__name__}).",
+        ) from error
+    if not isinstance(document, dict) or document.get("format") != SAVE_FORMAT:
+        raise ProgramError.rule(
+            "Loading a program failed",
+            unit=str(path),
+            name="format",
+            rule=f"be {SAVE_FORMAT}",
+            value=document.get("format") if isinstance(document, dict) else type(document).__name__,
+            todo="Save it again with this version.",
+        )
+    return document

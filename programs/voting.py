@@ -1,0 +1,224 @@
+"""Self-consistency as a DSPy module: draw several answers, compare them by meaning, take a vote.
+
+Source: Wang et al. (2023), arXiv:2203.11171; as a filter for synthetic data DS²-Instruct
+(arXiv:2603.12932), section 3.3. Deviation: answers are compared by what they mean in the task's
+answer format, not as strings, and an unreadable draw counts as a draw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from statistics import median
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from programs.equivalence import Group, Reading, read_answer, tally
+from programs.loop import run_sync
+from programs.sampling import Temperatures, call_config
+from programs.stopping import Counts, Policy, fixed
+from signatures.errors import ConfigError
+from signatures.receipts import collect
+from signatures.records import Sample, Vote
+from signatures.task import AnswerFormat, AnswerKind
+
+
+# Part of a run's fingerprint: raise it when an answer would be read, or two compared, differently.
+READING_VERSION = 1
+
+
+class SelfConsistency(dspy.Module):
+    """Vote over several draws of any module that answers.
+
+    The draws of a wave run in parallel. Each is read by `programs.equivalence`, the typed field
+    first and the raw text of the reply where it did not parse; equal answers are grouped; the
+    policy decides on the counts whether to draw on, accept or reject. The response is, among the
+    draws that gave the winner (those that parsed, if any did), the one whose length is nearest to
+    their median, ties by draw order.
+
+    Args:
+        draw: a module with an output field `answer` (steps are taken from `reasoning` or
+            `solution`), such as `dspy.ChainOfThought("question -> answer")`.
+        policy: when to stop, see `programs.stopping`; five draws and a share of 0.6 by default.
+        answer: the answer format, or its kind where that says it all (number, expression, text).
+        temperatures: with what to draw.
+
+    Returns (of a call): a `dspy.Prediction` with `answer` (the winner; None when rejected),
+    `accepted`, `agreement` (0 to 1), `response` (the chosen steps), `losing` (the readable samples
+    that said something else) and `vote` (`signatures.records.Vote`, all of it).
+
+    Raises (of a call): what the language model raises. An error of transport is never a vote.
+    """
+
+    def __init__(
+        self,
+        draw: dspy.Module,
+        policy: Policy | None = None,
+        answer: AnswerFormat | str = "text",
+        *,
+        temperatures: Temperatures | None = None,
+    ) -> None:
+        super().__init__()
+        self.draw = draw
+        self.policy = policy or fixed(5, 0.6)
+        self.answer = _answer_format(answer)
+        self.temperatures = temperatures or Temperatures()
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the outcome of the vote on `inputs`, which go to every draw as they are."""
+        samples: list[Sample] = []
+        wave = 0
+        while True:
+            groups = self._groups(samples)
+            decision = self.policy.decide(_counts(groups, len(samples)))
+            if decision.draw == 0:
+                break
+            numbers = range(len(samples), len(samples) + decision.draw)
+            samples += await _all(*(self._sample(number, wave, inputs) for number in numbers))
+            wave += 1
+        vote = _vote(samples, groups, accepted=decision.accepted, reason=decision.reason)
+        chosen = "" if vote.response is None else samples[vote.response].reasoning
+        return dspy.Prediction(
+            answer=vote.winner if vote.accepted else None,
+            accepted=vote.accepted,
+            agreement=vote.agreement,
+            response=chosen,
+            losing=vote.losing,
+            vote=vote,
+        )
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the same as `aforward`, for callers without an event loop."""
+        return run_sync(self.aforward(**inputs))
+
+    async def _sample(self, number: int, wave: int, inputs: dict[str, Any]) -> Sample:
+        temperature = self.temperatures.answer(wave=wave, draw=number)
+        config = call_config(self.draw, sample=number, temperature=temperature)
+        reasoning, typed, text = "", None, ""
+        with collect() as receipts:
+            try:
+                prediction = await _call(self.draw, {**inputs, "config": config})
+            except AdapterParseError as error:
+                text = error.lm_response or ""
+            else:
+                reasoning, typed = _steps(prediction), _typed(prediction)
+        last = receipts[-1] if receipts else None
+        text = last.text if last else text
+        reading = self._read(typed, text, last.finish_reason if last else "stop", inputs)
+        return Sample(
+            number=number,
+            answer=reading.answer,
+            key=reading.key,
+            reasoning=reasoning or text,
+            unreadable=reading.problem,
+            parsed=typed is not None,
+            temperature=temperature,
+            call=last.call if last else None,
+        )
+
+    def _read(
+        self, typed: str | None, text: str, finish_reason: str, inputs: dict[str, Any]
+    ) -> Reading:
+        # A reply that was cut or withheld may hold a number, but not one that it meant as its answer.
+        if finish_reason == "length":
+            return Reading(None, None, "truncated")
+        if finish_reason == "content_filter":
+            return Reading(None, None, "moderated")
+        question = "\n".join(str(inputs.get(name, "")) for name in ("context", "question"))
+        options = inputs.get("options") or ()
+        return read_answer(
+            self.answer,
+            typed=typed,
+            text=text,
+            options=options if isinstance(options, list | tuple) else (),
+            question=question.strip(),
+        )
+
+    def _groups(self, samples: Sequence[Sample]) -> tuple[Group, ...]:
+        return tally([Reading(s.answer, s.key, s.unreadable) for s in samples], self.answer)
+
+
+async def _call(module: dspy.Module, inputs: dict[str, Any]) -> dspy.Prediction:
+    if hasattr(module, "aforward"):
+        return await module.acall(**inputs)
+    return await asyncio.to_thread(module, **inputs)
+
+
+async def _all(*work: Coroutine[Any, Any, Sample]) -> list[Sample]:
+    """Wait for all of `work`, then raise the first failure by order: no paid reply is left behind."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    samples: list[Sample] = []
+    failures: list[BaseException] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            failures.append(result)
+        else:
+            samples.append(result)
+    # A circuit breaker or a cancellation goes before any ordinary error.
+    for failure in sorted(failures, key=lambda f: isinstance(f, Exception)):
+        raise failure
+    return samples
+
+
+def _typed(prediction: dspy.Prediction) -> str | None:
+    if "answer" not in prediction:
+        raise ConfigError.rule(
+            "Drawing an answer failed",
+            name="the module given to SelfConsistency",
+            rule="have an output field `answer`",
+            value=sorted(prediction.keys()),
+            todo="Use for example dspy.ChainOfThought('question -> answer').",
+        )
+    return None if prediction["answer"] is None else str(prediction["answer"])
+
+
+def _steps(prediction: dspy.Prediction) -> str:
+    for name in ("reasoning", "solution"):
+        if prediction.get(name):
+            return str(prediction[name]).strip()
+    return ""
+
+
+def _counts(groups: Sequence[Group], draws: int) -> Counts:
+    votes = tuple(len(group.members) for group in groups)
+    return Counts(votes, unreadable=draws - sum(votes))
+
+
+def _vote(
+    samples: Sequence[Sample], groups: Sequence[Group], *, accepted: bool, reason: str
+) -> Vote:
+    counts = _counts(groups, len(samples))
+    first = None if counts.tied or not groups else groups[0]
+    return Vote(
+        accepted=accepted,
+        winner=first.answer if first else None,
+        agreement=counts.top / counts.draws if counts.draws else 0.0,
+        counts=tuple((group.answer, len(group.members)) for group in groups),
+        draws=counts.draws,
+        reason=reason,
+        response=_response([samples[i] for i in first.members]) if first and accepted else None,
+        samples=tuple(samples),
+    )
+
+
+def _response(agreeing: Sequence[Sample]) -> int:
+    candidates = [s for s in agreeing if s.parsed] or list(agreeing)
+    middle = median(len(s.reasoning) for s in candidates)
+    return min(candidates, key=lambda s: (abs(len(s.reasoning) - middle), s.number)).number
+
+
+def _answer_format(answer: AnswerFormat | str) -> AnswerFormat:
+    if isinstance(answer, AnswerFormat):
+        return answer
+    plain = {k.value for k in (AnswerKind.NUMBER, AnswerKind.EXPRESSION, AnswerKind.TEXT)}
+    if answer not in plain:
+        raise ConfigError.rule(
+            "Building a vote failed",
+            name="answer",
+            rule=f"be an AnswerFormat or one of {', '.join(sorted(plain))}",
+            value=answer,
+            todo="For choices give AnswerFormat(kind='choice', options=4), for labels their set.",
+        )
+    return AnswerFormat(kind=AnswerKind(answer))

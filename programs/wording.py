@@ -1,0 +1,56 @@
+"""Cleaning what a model lists: one spelling for one keyword, in any language (pure)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_KEYWORD = 80  # characters; longer ones are sentences, not keywords
+
+_LEAD = re.compile(r"^\s*(?:[-*•‣·–—]+\s+|\(?(?:\d{1,3}|[A-Za-z])[.)]\s+|#+\s+)+")
+_WRAPS = "\"'`*_“”‘’«»„[]"
+_BULLET = re.compile(r"^\s*(?:[-*•‣·–—]|\(?\d{1,3}[.)])\s+(?P<item>\S.*)$")
+
+
+def clean_keyword(text: str) -> str | None:
+    """Return a keyword without numbering, bullets, quotes and stray punctuation; None if none is left.
+
+    Example:
+        >>> clean_keyword(" 3) **unit_rate** ")
+        'unit rate'
+    """
+    text = unicodedata.normalize("NFKC", text)
+    text = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in text)
+    text = _LEAD.sub("", text).strip().strip(_WRAPS).replace("_", " ")
+    text = " ".join(text.split()).strip(_WRAPS + " ").rstrip(".,;:。、；：")
+    if not any(c.isalnum() for c in text) or len(text) > MAX_KEYWORD:
+        return None
+    return text
+
+
+def keyword_key(text: str, *, english: bool) -> str:
+    """Return what two spellings of one keyword share: case, hyphens and, in English, plurals folded.
+
+    Example:
+        >>> keyword_key("Unit-Rates", english=True) == keyword_key("unit rate", english=True)
+        True
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    words = re.sub(r"[\s\-‐‑‒–—_/]+", " ", folded).split()
+    return " ".join(_singular(word) if english else word for word in words)
+
+
+def bullet_items(text: str) -> list[str]:
+    """Return the items of a bulleted or numbered list in `text`; empty when there are fewer than two."""
+    found = [m.group("item") for line in text.splitlines() if (m := _BULLET.match(line))]
+    return found if len(found) > 1 else []
+
+
+def _singular(word: str) -> str:
+    if len(word) <= 3 or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
+        return word[:-2]
+    return word.removesuffix("s")
