@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +85,14 @@ async def asynthesize(
 
 def read_dataset(out: str | os.PathLike[str]) -> Dataset:
     """Return the rows of a finished run, in their order; no cache is written."""
+    import pyarrow.parquet as pq
     from datasets import Dataset, concatenate_datasets
 
     from ds2.output.dataset import dataset_shards
 
-    parts = [Dataset.from_parquet(str(p)) for p in dataset_shards(Path(out) / "dataset")]
-    return concatenate_datasets(parts)
+    # The reader of `datasets` would copy every file into its cache and draw a bar.
+    shards = [pq.read_table(path) for path in dataset_shards(Path(out) / "dataset")]
+    return concatenate_datasets([Dataset(table) for table in shards])
 
 
 def _request(
@@ -122,19 +126,32 @@ def _stopped(summary: RunSummary) -> RunStoppedError:
     )
 
 
-def _in_thread(work: Any) -> Any:
-    result: list[Any] = []
+def _in_thread(work: Coroutine[Any, Any, Dataset]) -> Dataset:
+    """Return the result of `work`, run on a loop of its own beside the one that runs here.
+
+    A Ctrl-C while waiting cancels the work, and goes on up once its writes are done.
+    """
+    outcome: Future[Dataset] = Future()
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
+
+    async def main() -> Dataset:
+        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await work
 
     def target() -> None:
         try:
-            result.append((asyncio.run(work), None))
+            outcome.set_result(asyncio.run(main()))
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
-            result.append((None, error))
+            outcome.set_exception(error)
 
     thread = threading.Thread(target=target, name="ds2-synthesize")
     thread.start()
-    thread.join()
-    value, error = result[0]
-    if error is not None:
-        raise error
-    return value
+    try:
+        return outcome.result()
+    except KeyboardInterrupt:
+        loop, task = started.result()
+        if task is not None and thread.is_alive():
+            loop.call_soon_threadsafe(task.cancel)
+        raise
+    finally:
+        thread.join()

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from signatures.bloom import LEVELS, BloomLevel
 from signatures.errors import ConfigError
@@ -51,6 +51,8 @@ class _Settings(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or cls.__name__
             rule = first["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+            if first["type"] == "extra_forbidden":
+                rule = f"be one of the known ones: {', '.join(cls.model_fields)}"
             raise ConfigError.rule(
                 "Reading the configuration failed",
                 name=name,
@@ -77,7 +79,6 @@ class RunConfig(_Settings):
             its share. False: units are shuffled over all levels, and the run ends with what passed.
         pairs: without quotas, how many pairs are crossed with the levels.
         duplicates: exact duplicates are screened out.
-        stage_check: stop when a stage's first replies are mostly unusable.
         adapter: how prompts are rendered and replies parsed.
     """
 
@@ -95,7 +96,6 @@ class RunConfig(_Settings):
     quotas: bool = True
     pairs: int = Field(default=0, ge=0)
     duplicates: bool = True
-    stage_check: bool = True
     adapter: Literal["chat", "json-schema", "json"] = "chat"
 
     @field_validator("answer_temperatures")
@@ -135,12 +135,12 @@ class EngineConfig(_Settings):
     concurrency: int = Field(default=64, ge=1, le=4096)
     timeout_s: float = Field(default=600, gt=0)
 
-    @model_validator(mode="after")
-    def _known_stages(self) -> Self:
-        for stage in self.model_for:
-            if stage not in STAGES:
-                raise ValueError(f"must name a stage in model_for, one of {', '.join(STAGES)}")
-        return self
+    @field_validator("model_for")
+    @classmethod
+    def _known_stages(cls, value: dict[str, str]) -> dict[str, str]:
+        if not set(value) <= set(STAGES):
+            raise ValueError(f"must name stages that there are: {', '.join(STAGES)}")
+        return value
 
     def model_of(self, stage: str) -> str | None:
         """Return the model of a stage."""
@@ -152,9 +152,11 @@ class BudgetConfig(_Settings):
 
     Args:
         max_calls: most calls over the life of the run; None for no limit.
+        stage_check: stop when a stage's first replies are mostly unusable.
     """
 
     max_calls: int | None = Field(default=None, ge=1)
+    stage_check: bool = True
 
 
 def preset(name: str, target: int | None = None, **changes: Any) -> RunConfig:

@@ -100,5 +100,8 @@ def check_same(
 def _change(name: str, old: object, new: object) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-        return ", ".join(f"{name}.{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
+        changes = {key: (old.get(key), new.get(key)) for key in keys}
+        if len(keys) > 1 and len(set(map(repr, changes.values()))) == 1:
+            return f"{name} were {old[keys[0]]!r}, are {new[keys[0]]!r}"
+        return ", ".join(f"{name}.{key} was {a!r}, is {b!r}" for key, (a, b) in changes.items())
     return f"{name} was {old!r}, is {new!r}"

@@ -44,6 +44,8 @@ CREATE TABLE IF NOT EXISTS calls (
   reasoning_tokens INTEGER,
   latency_s REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS calls_cost
+  ON calls (stage, place, input_tokens, output_tokens, reasoning_tokens);
 CREATE TABLE IF NOT EXISTS units (
   place INTEGER PRIMARY KEY,
   state TEXT NOT NULL,
@@ -88,12 +90,17 @@ class RunLock:
     """The lock of a run folder: held by one process, released when that process ends in any way."""
 
     def __init__(self, folder: Path) -> None:
-        self._connection = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
+        try:
+            self._connection = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
+        except sqlite3.Error as error:
+            raise _damaged(folder, error, LOCK_NAME) from error
         try:
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._connection.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise _damaged(folder, error, LOCK_NAME) from error
             raise StoreError.rule(
                 "Opening the run failed",
                 unit=str(folder),
@@ -128,9 +135,10 @@ class RunStore:
         self._read_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
+        self._connections: list[sqlite3.Connection] = []
         try:
-            self._writer_connection = _connect(folder / STORE_NAME)
-            self._reader = _connect(folder / STORE_NAME)
+            self._writer_connection = self._open()
+            self._reader = self._open()
             self._writer_connection.executescript(_SCHEMA)
             self._check_schema()
         except sqlite3.Error as error:
@@ -163,7 +171,11 @@ class RunStore:
         options: str,
         latency_s: float,
     ) -> Future[Receipt]:
-        """Queue a reply; the future gives, once it is committed, the reply that stands for its key."""
+        """Queue a reply; the future gives, once it is committed, the reply that stands for its key.
+
+        Halves of surrogate pairs, which no file can hold, become U+FFFD.
+        """
+        prompt = _storable(prompt)
         prompt_id = content_id(prompt)
         row = (
             receipt.call,
@@ -171,10 +183,10 @@ class RunStore:
             place,
             prompt_id,
             options,
-            receipt.text,
+            _storable(receipt.text),
             receipt.finish_reason,
-            receipt.thinking,
-            receipt.model,
+            _storable(receipt.thinking),
+            _storable(receipt.model),
             receipt.input_tokens,
             receipt.output_tokens,
             receipt.reasoning_tokens,
@@ -245,6 +257,14 @@ class RunStore:
         )
         return dict(rows)
 
+    def reply_at(self, place: int, stage: str) -> str | None:
+        """Return the text of a reply that was logged for a unit by a stage, or None."""
+        row = self._one(
+            "SELECT text FROM calls WHERE stage = ? AND place = ? ORDER BY key LIMIT 1",
+            (stage, place),
+        )
+        return None if row is None else str(row[0])
+
     def meta(self) -> dict[str, Any]:
         """Return what the run says of itself."""
         return {name: json.loads(value) for name, value in self._all("SELECT * FROM meta")}
@@ -265,20 +285,24 @@ class RunStore:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        self._writer_connection.close()
-        self._reader.close()
         self._release()
 
+    def _open(self) -> sqlite3.Connection:
+        connection = _connect(self.folder / STORE_NAME)
+        self._connections.append(connection)
+        return connection
+
     def _release(self) -> None:
+        for connection in self._connections:
+            connection.close()
         if self._lock is not None:
             self._lock.close()
 
     def _submit(self, work: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
+        if not self._thread.is_alive():
+            raise RuntimeError("the run store is closed")
         future: Future[Any] = Future()
-        if self._failure is not None:
-            future.set_exception(_damaged(self.folder, self._failure))
-        else:
-            self._queue.put(_Write(work, future))
+        self._queue.put(_Write(work, future))
         return future
 
     def _write_on(self) -> None:
@@ -293,21 +317,34 @@ class RunStore:
     def _commit(self, batch: list[_Write]) -> None:
         if not batch:
             return
-        connection = self._writer_connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            results = [write.work(connection) for write in batch]
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            # Disk full, torn file: nothing of this batch stands, and nothing after it may.
-            self._failure = error
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+        results: list[Any] = []
+        if self._failure is None:
+            try:
+                results = self._transact(batch)
+            except sqlite3.Error as error:
+                # Disk full, torn file: nothing of this batch stands, and nothing after it may.
+                self._failure = _damaged(self.folder, error)
+                self._failure.__cause__ = error
+            except Exception as error:  # noqa: BLE001 - a bug; whoever waits raises it
+                self._failure = error
+        if self._failure is not None:
             for write in batch:
-                _settle(write.future, error=_damaged(self.folder, error))
+                _settle(write.future, error=self._failure)
             return
         for write, result in zip(batch, results, strict=True):
             _settle(write.future, result)
+
+    def _transact(self, batch: list[_Write]) -> list[Any]:
+        connection = self._writer_connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = [write.work(connection) for write in batch]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return results
 
     def _check_schema(self) -> None:
         row = self._one("SELECT value FROM meta WHERE name = 'schema'", ())
@@ -357,11 +394,17 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _damaged(folder: Path, error: Exception) -> StoreError:
+def _storable(text: str) -> str:
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _damaged(folder: Path, error: Exception, name: str = STORE_NAME) -> StoreError:
     return StoreError.rule(
         "Using the run store failed",
         unit=str(folder),
-        name=STORE_NAME,
+        name=name,
         rule="be a readable and writable SQLite file on a disk with room",
         value=f"{type(error).__name__}: {error}",
         todo="Free space or mend the folder, then give the same command again: what was committed is kept.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from dspy.utils.exceptions import AdapterParseError
 
 from programs.loop import run_sync
 from programs.sampling import call_config
-from programs.wording import keyword_key
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 from signatures.instructions import instruction_signature, notes_line, task_line
@@ -21,7 +21,10 @@ from signatures.task import AnswerKind, TaskSpec
 
 DRAWS_A_VISIT = 16  # sample numbers that one visit of a cell may use
 
-_LETTERED = re.compile(r"^\s*[\[(]?(?P<letter>[A-Z])[\])]?\s*[.):]\s+(?P<text>\S.*)$", re.DOTALL)
+_LETTERED = re.compile(
+    r"^\s*\**(?:[\[(](?P<inside>[A-Za-z])[\])][.:]?|(?P<letter>[A-Za-z])\s?[.):])\**\s+(?P<text>\S.*)$",
+    re.DOTALL,
+)
 
 
 class InstructionWriter(dspy.Module):
@@ -132,7 +135,7 @@ class InstructionWriter(dspy.Module):
         if len(options) not in sizes:
             wanted = " or ".join(str(size) for size in sizes)
             return f"{len(options)} options were written, {wanted} were asked for."
-        if len({keyword_key(option, english=False) for option in options}) < len(options):
+        if len({_folded(option) for option in options}) < len(options):
             return "Two options say the same."
         return "" if all(options) else "An option is empty."
 
@@ -141,10 +144,15 @@ def _plain_options(options: Sequence[Any]) -> list[str]:
     """Return options without the letters A, B, C... that a model put before them all."""
     texts = [str(option).strip() for option in options]
     matches = [_LETTERED.match(text) for text in texts]
-    letters = [match.group("letter") if match else "" for match in matches]
+    letters = [(m["letter"] or m["inside"]).upper() if m else "" for m in matches]
     if texts and letters == [chr(65 + i) for i in range(len(texts))]:
         return [match.group("text").strip() for match in matches if match]
     return texts
+
+
+def _folded(option: str) -> str:
+    """Return what two spellings of one option share; case and signs tell options apart (mW, -5)."""
+    return " ".join(unicodedata.normalize("NFC", option).split()).rstrip(".")
 
 
 def _level(level: BloomLevel | str) -> BloomLevel:

@@ -170,12 +170,12 @@ class KeywordExpansion(dspy.Module):
         found = await asyncio.gather(
             *(self._list(ask, self.shape.width, known) for ask in asks), return_exceptions=True
         )
-        added = 0
-        for ask, result in zip(asks, found, strict=True):
-            if isinstance(result, BaseException):
-                raise result
-            added += bank.add(result, ask)
-        return added
+        failures = [result for result in found if isinstance(result, BaseException)]
+        # A circuit breaker or a cancellation goes before any ordinary error.
+        for failure in sorted(failures, key=lambda f: isinstance(f, Exception)):
+            raise failure
+        lists_found = [result for result in found if not isinstance(result, BaseException)]
+        return sum(bank.add(texts, ask) for ask, texts in zip(asks, lists_found, strict=True))
 
     async def _list(self, ask: Ask, count: int, known: str) -> list[str]:
         raw = ""
@@ -217,4 +217,7 @@ class KeywordExpansion(dspy.Module):
             except AdapterParseError as error:
                 raw = error.lm_response or ""
                 texts = bullet_items(raw)
+        # A list that was cut at the token limit ends in the middle of a keyword.
+        if receipts and receipts[-1].finish_reason == "length":
+            texts = texts[:-1]
         return texts, raw

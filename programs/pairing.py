@@ -33,11 +33,16 @@ def cells(bank: int, *, pair_share: float, seed: str) -> Iterator[Cell]:
         pair_share: wanted share of pairs among the cells, 0 to 1.
         seed: names the stream; equal seeds give equal streams on every machine.
 
+    Raises:
+        ValueError: the bank is empty.
+
     Example:
         >>> stream = cells(3, pair_share=0.5, seed="demo")
         >>> sorted(len(next(stream).keywords) for _ in range(4))
         [1, 1, 2, 2]
     """
+    if bank < 1:
+        raise ValueError(f"bank must be at least 1 (got {bank})")
     for cycle in count():
         singles = iter(shuffled(bank, f"{seed}/single/{cycle}"))
         pairs = iter(shuffled(bank * (bank - 1) // 2, f"{seed}/pair/{cycle}"))

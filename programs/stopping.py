@@ -92,7 +92,9 @@ class Fixed:
     @property
     def spec(self) -> str:
         """Return the policy as text, such as `fixed(5, 0.6)`."""
-        return f"fixed({self.k}, {self.threshold:g})"
+        short = f"{self.threshold:g}"
+        exact = short if float(short) == self.threshold else repr(self.threshold)
+        return f"fixed({self.k}, {exact})"
 
     def decide(self, counts: Counts) -> Decision:
         """Return how many more to draw, or the verdict once k are there."""
@@ -146,7 +148,7 @@ def parse_policy(text: str) -> Policy:
     Raises:
         ConfigError: the text names no policy, or its numbers are out of range.
     """
-    match = re.fullmatch(r"\s*fixed\(\s*(\d{1,4})\s*,\s*(\d*\.?\d+)\s*\)\s*", text)
+    match = re.fullmatch(r"\s*fixed\(\s*(\d{1,4})\s*,\s*(\d*\.?\d+(?:e-?\d+)?)\s*\)\s*", text)
     if match is None:
         raise ConfigError.rule(
             "Reading a voting policy failed",

@@ -6,13 +6,16 @@ what one unit means, so that a DSPy optimizer can take it as it is.
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dspy
+from dspy.adapters.utils import get_annotation_name
 
 from programs.answers import AnswerDraw
 from programs.instructions import InstructionWriter
@@ -93,7 +96,7 @@ class DS2Instruct(dspy.Module):
         self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0
     ) -> dspy.Prediction:
         """Return the row of one cell, or why there is none; `visit` counts earlier visits of the cell."""
-        written = await self.writer.acall(keywords=list(keywords), level=level, visit=visit)
+        written = await self.writer.acall(keywords=keywords, level=level, visit=visit)
         if written.instruction is None:
             return _outcome(rejection=written.rejection)
         vote = await self.ask(written.instruction)
@@ -131,9 +134,13 @@ class DS2Instruct(dspy.Module):
             response=_respond(steps, closing),
             task=self.task.name,
             teacher=self.config.teacher,
-            model=self.config.model or str(getattr(dspy.settings.lm, "model", "unknown")),
+            model=self.config.model or self._model(),
         )
         return _outcome(row=row, instruction=instruction, vote=vote)
+
+    def _model(self) -> str:
+        lm = next((p.lm for p in self.vote.predictors() if p.lm), None) or dspy.settings.lm
+        return str(getattr(lm, "model", "unknown"))
 
     def expand(self, size: int = 24, seed: int = 0) -> dspy.Prediction:
         """Return the keyword bank; see `KeywordExpansion`."""
@@ -144,11 +151,19 @@ class DS2Instruct(dspy.Module):
         return await self.keywords.acall(size=size, seed=seed)
 
     def prompts(self) -> dict[str, Any]:
-        """Return the words of every predictor, instructions, fields and demos: what compiling changes."""
+        """Return the words of every predictor: instructions, fields with their types, and demos."""
         state = {}
         for name, predictor in self.named_predictors():
-            dumped = predictor.dump_state()
-            state[name] = {"signature": dumped["signature"], "demos": dumped["demos"]}
+            dumped = _unplugged(predictor).dump_state()
+            types = {
+                field: get_annotation_name(info.annotation)
+                for field, info in predictor.signature.fields.items()
+            }
+            state[name] = {
+                "signature": dumped["signature"],
+                "types": types,
+                "demos": dumped["demos"],
+            }
         return json.loads(json.dumps(state, ensure_ascii=False, default=str))
 
     def fingerprint(self) -> str:
@@ -158,6 +173,13 @@ class DS2Instruct(dspy.Module):
     def signatures_hash(self) -> str:
         """Return the hash of the signatures as they are written, before any compiling."""
         return content_id(DS2Instruct(self.task, self.config).prompts())
+
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        """Return the state of every predictor, without its language model: an engine is no prompt."""
+        return {
+            name: _unplugged(predictor).dump_state(json_mode=json_mode)
+            for name, predictor in self.named_parameters()
+        }
 
     def save(self, path: str | Path, **_: Any) -> None:
         """Write prompts and demos as JSON, with the hash of the signatures they were made for."""
@@ -171,7 +193,7 @@ class DS2Instruct(dspy.Module):
         Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
 
     def load(self, path: str | Path, **_: Any) -> None:
-        """Take prompts and demos from a file that `save` wrote.
+        """Take prompts and demos from a file that `save` wrote; language models stay as they are.
 
         Raises:
             ProgramError: the file cannot be read, is of another task, or was made for signatures
@@ -188,7 +210,22 @@ class DS2Instruct(dspy.Module):
                     value=document.get(name),
                     todo="Compile it again for this task and version.",
                 )
-        self.load_state(document["program"])
+        try:
+            states = {name: {**state, "lm": None} for name, state in document["program"].items()}
+            fresh = DS2Instruct(self.task, self.config)
+            fresh.load_state(states)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ProgramError.rule(
+                "Loading a program failed",
+                unit=str(path),
+                name="program",
+                rule="hold the state of every predictor",
+                value=f"{type(error).__name__}: {error}",
+                todo="The file is damaged: save or compile it again.",
+            ) from error
+        loaded = dict(fresh.named_predictors())
+        for name, predictor in self.named_predictors():
+            predictor.signature, predictor.demos = loaded[name].signature, loaded[name].demos
 
 
 def _outcome(**parts: Any) -> dspy.Prediction:
@@ -200,9 +237,21 @@ def _outcome(**parts: Any) -> dspy.Prediction:
 def _respond(steps: str, closing: str) -> str:
     """Return the steps and the closing line, which stands once even where the steps gave it already."""
     steps = steps.strip()
-    if steps.casefold().endswith(closing.casefold()):
-        steps = steps[: len(steps) - len(closing)].rstrip()
+    # Only a line or a sentence of its own: a bare `{answer}` also ends other words and figures.
+    given = re.search(
+        rf"(?:\A|\n|(?<=[.!?])\s+|(?<=[。！？]))[ \t*_`]*{re.escape(closing)}[ \t*_`.。]*\Z",
+        steps,
+        re.IGNORECASE,
+    )
+    steps = steps[: given.start()].rstrip() if given else steps
     return f"{steps}\n\n{closing}" if steps else closing
+
+
+def _unplugged(predictor: Any) -> Any:
+    """Return a shallow copy of a predictor without its language model, as it is written to a file."""
+    bare = copy.copy(predictor)
+    bare.lm = None
+    return bare
 
 
 def _read_program(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ answer format, not as strings, and an unreadable draw counts as a draw.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine, Sequence
 from statistics import median
 from typing import Any
@@ -24,9 +25,10 @@ from signatures.receipts import collect
 from signatures.records import Sample, Vote
 from signatures.task import AnswerFormat, AnswerKind
 
-
 # Part of a run's fingerprint: raise it when an answer would be read, or two compared, differently.
 READING_VERSION = 1
+
+_HEADER = re.compile(r"\[\[ ## \w+ ## \]\][ \t]*\n?")
 
 
 class SelfConsistency(dspy.Module):
@@ -111,7 +113,7 @@ class SelfConsistency(dspy.Module):
             number=number,
             answer=reading.answer,
             key=reading.key,
-            reasoning=reasoning or text,
+            reasoning=reasoning or _HEADER.sub("", text).strip(),
             unreadable=reading.problem,
             parsed=typed is not None,
             temperature=temperature,

@@ -7,9 +7,15 @@ import unicodedata
 
 MAX_KEYWORD = 80  # characters; longer ones are sentences, not keywords
 
-_LEAD = re.compile(r"^\s*(?:[-*•‣·–—]+\s+|\(?(?:\d{1,3}|[A-Za-z])[.)]\s+|#+\s+)+")
-_WRAPS = "\"'`*_“”‘’«»„[]"
-_BULLET = re.compile(r"^\s*(?:[-*•‣·–—]|\(?\d{1,3}[.)])\s+(?P<item>\S.*)$")
+# A list mark needs a blank after it, but not before a script that writes none. A letter with a full
+# stop is no mark: it opens names such as E. coli.
+_MARK = (
+    r"(?:[-*•‣·–—]+\s+|[・●○◦▪■□◆]\s*|[①-⒛❶-➓]\s*"
+    r"|\(?\d{1,3}[.)]\s+|\(?\d{1,3}[.)、．）](?=[^\W\d_a-zA-Z])|（\d{1,3}）\s*)"
+)
+_LEAD = re.compile(rf"^\s*(?:{_MARK}|\(?[A-Za-z]\)\s+|#+\s+)+")
+_WRAPS = "\"'`*_“”‘’«»„[]「」『』【】"
+_BULLET = re.compile(rf"^\s*{_MARK}(?P<item>\S.*)$")
 
 
 def clean_keyword(text: str) -> str | None:
@@ -19,7 +25,7 @@ def clean_keyword(text: str) -> str | None:
         >>> clean_keyword(" 3) **unit_rate** ")
         'unit rate'
     """
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", _LEAD.sub("", text))
     text = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in text)
     text = _LEAD.sub("", text).strip().strip(_WRAPS).replace("_", " ")
     text = " ".join(text.split()).strip(_WRAPS + " ").rstrip(".,;:。、；：")
@@ -51,6 +57,6 @@ def _singular(word: str) -> str:
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
+    if word.endswith(("sses", "xes", "ches", "shes")):
         return word[:-2]
     return word.removesuffix("s")

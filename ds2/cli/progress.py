@@ -46,14 +46,14 @@ class Watcher:
         """Say what will be asked, and of whom."""
         if backends["answers"].teacher == "simulated":
             self._say(
-                "Using the built-in simulated teacher: its rows are for trying the pipeline, "
-                "not for training. Choose a real model with --model."
+                "The simulated teacher answers: its rows are for trying the pipeline, not for "
+                "training. Choose a real model with --model."
             )
-        if any(backend.remote for backend in backends.values()):
-            names = ", ".join(sorted({b.model for b in backends.values()}))
+        remote = sorted({b.model for b in backends.values() if b.remote})
+        if remote:
             limit = request.budget.max_calls
             capped = "" if limit is None else f", held to {limit:,} by --max-calls"
-            self._say(f"Asking {names}: at worst {worst_calls:,} calls{capped}.")
+            self._say(f"Asking {', '.join(remote)}: at worst {worst_calls:,} calls{capped}.")
 
     def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None:
         """Say how large the keyword bank is."""
@@ -94,9 +94,9 @@ class Watcher:
             usage = store.usage().values()
             calls = sum(u.calls for u in usage)
             tokens = sum(u.input_tokens + u.output_tokens for u in usage)
-            agreement = progress.agreement_sum / ledger.accepted if ledger.accepted else 0.0
+            mean = f"{progress.agreement_sum / ledger.accepted:.2f}" if ledger.accepted else "-"
             note = (
-                f"{ledger.planned:,} units  agreement {agreement:.2f}  "
+                f"{ledger.planned:,} units  agreement {mean}  "
                 f"{calls:,} calls  {_short(tokens)} tokens"
             )
             self._bar.update(task, completed=ledger.accepted, note=note)
@@ -110,19 +110,25 @@ def print_summary(summary: RunSummary) -> None:
     """Print the closing table on stdout, and what a reader should know."""
     from rich.console import Console
 
-    console = Console()
-    console.print(summary_table(summary))
+    # A file or a pipe has no width that a line would have to keep to.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with console.capture() as table:
+        console.print(summary_table(summary))
+    for line in table.get().splitlines():
+        typer.echo(line.rstrip())
     for notice in summary.notices:
-        console.print(notice, markup=False, highlight=False, style="dim")
+        console.print(notice, markup=False, highlight=False, soft_wrap=True, style="dim")
+    console.print(closing_line(summary), markup=False, highlight=False, soft_wrap=True)
+
+
+def closing_line(summary: RunSummary) -> str:
+    """Return where the dataset is, or why the run stopped and the one thing to do."""
     if summary.exit_code == 0:
-        console.print(f"Dataset: {summary.out}/dataset", markup=False, highlight=False)
-    else:
-        console.print(
-            f"Stopped ({_REASONS.get(summary.status, summary.status)}) with "
-            f"{summary.ledger['accepted']} of {summary.target} rows. {_TODO[summary.status]}",
-            markup=False,
-            highlight=False,
-        )
+        return f"Dataset: {summary.out}/dataset"
+    return (
+        f"Stopped ({_REASONS.get(summary.status, summary.status)}) with "
+        f"{summary.ledger['accepted']:,} of {summary.target:,} rows. {_TODO[summary.status]}"
+    )
 
 
 _REASONS = {
@@ -175,7 +181,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
         ("pending", f"{sum(ledger['pending'].values()):,}", _reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
         ("tokens", f"{tokens_in + tokens_out:,}", _tokens_note(tokens_in, tokens_out, unreported)),
-        ("samples an accepted row", rows, "answers drawn, those of rejected units counted"),
+        ("samples an accepted row", rows, "all answers drawn, over the rows accepted"),
         ("time", _clock(summary.wall_s), f"{summary.new_calls:,} calls made now"),
     ]
 

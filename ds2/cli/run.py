@@ -101,7 +101,6 @@ def run_command(
         policy=policy,
         candidates=max_candidates,
         adapter=adapter.value,
-        stage_check=stage_check,
     )
     request = _request(
         task,
@@ -116,10 +115,10 @@ def run_command(
             "concurrency": concurrency,
             "timeout_s": timeout,
         },
-        {"max_calls": max_calls},
+        {"max_calls": max_calls, "stage_check": stage_check},
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},
     )
-    summary = _run(request, quiet=quiet or as_json)
+    summary = _run(request, quiet=quiet)
     if as_json:
         typer.echo(summary.as_json(), nl=False)
     else:

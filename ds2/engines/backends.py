@@ -18,7 +18,7 @@ from dspy.lm15 import (
 from ds2.engines.address import Address, origin_of
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.native import NativeEngine, Route, Shape
-from ds2.engines.providers import Named, definition, own_key, own_url
+from ds2.engines.providers import Named, definition, own_key_variables, own_url
 from ds2.engines.redact import Redactor
 from ds2.engines.sampling import FIELDS
 from ds2.engines.thinking import Thinker, thinker
@@ -56,10 +56,31 @@ class Asked:
         """
         if self.api_key_env is None:
             return None
-        key = self.environ.get(self.api_key_env, "").strip()
-        if not key:
+        key = self.key(self.api_key_env)
+        if key is None:
             raise _no_key(self.model, self.api_key_env, "--api-key-env names it")
         return key
+
+    def key(self, *variables: str) -> str | None:
+        """Return the key in the first of `variables` that is set, without spaces around it.
+
+        Raises:
+            EndpointError: it holds what no header can carry; the message does not repeat it.
+        """
+        for variable in variables:
+            key = self.environ.get(variable, "").strip()
+            if key and not (key.isascii() and key.isprintable() and " " not in key):
+                raise EndpointError.rule(
+                    "Choosing the model failed",
+                    unit=self.model,
+                    name=variable,
+                    rule="be one word of printable ASCII characters",
+                    value=f"{len(key)} characters with others among them",
+                    todo="Set it again, without quotes, spaces and line ends.",
+                )
+            if key:
+                return key
+        return None
 
     def limit(self, thinks: Thinker | None) -> int:
         """Return the limit on a reply, tokens."""
@@ -70,7 +91,7 @@ class Asked:
 
 def server_backend(asked: Asked, name: str, address: Address) -> Backend:
     """Return the backend of an OpenAI-compatible server at `address`."""
-    key = asked.chosen_key or asked.environ.get("DS2_API_KEY") or own_key(address, asked.environ)
+    key = asked.chosen_key or asked.key("DS2_API_KEY", *own_key_variables(address))
     thinks = thinker(name)
     tokens = "max_completion_tokens" if thinks and thinks.completion_tokens else "max_tokens"
     server = _server_definition(address, tokens)
@@ -142,8 +163,11 @@ def native_backend(asked: Asked, named: Named) -> Backend:
     """Return the backend of a provider that DSPy's native engine knows."""
     found = definition(named.provider)
     key = asked.chosen_key
-    if key is None and found.credential_policy == "key" and not _has_any(asked, found.env_keys):
-        raise _no_key(asked.model, " or ".join(found.env_keys), "the provider wants it")
+    if key is None and not found.hosted:
+        # Named outright, so that a login stored by another program never comes before it.
+        key = asked.key(*found.env_keys)
+        if key is None and found.credential_policy == "key":
+            raise _no_key(asked.model, " or ".join(found.env_keys), "the provider wants it")
     url = own_url(named.provider)
     environ = asked.environ
 
@@ -258,10 +282,6 @@ def _takes_schema(model: str) -> bool:
         return bool(dspy.LM(model, temperature=None, max_tokens=None).supports_response_schema)
     except dspy.utils.exceptions.LMError:
         return False
-
-
-def _has_any(asked: Asked, names: tuple[str, ...]) -> bool:
-    return any(asked.environ.get(name) for name in names)
 
 
 def _no_key(model: str, variable: str, why: str) -> EndpointError:

@@ -21,7 +21,7 @@ from ds2.engines.explain import explain, unreachable
 from ds2.engines.limiter import Limiter
 from ds2.engines.lm import make_lm
 from ds2.engines.native import NativeEngine
-from ds2.engines.probes import Finding, Probe
+from ds2.engines.probes import Finding, Probe, together
 from ds2.engines.providers import spelled
 from ds2.engines.retry import RetryPolicy
 from signatures.answers import answer_signature, lettered
@@ -50,7 +50,7 @@ class CheckReport:
         served: the models that the endpoint lists; None where it lists none.
         thinking: the model reasons by itself.
         takes: by option (temperature, seed, n, response_schema, max_tokens) what was seen.
-        latency_s: median over the calls that were timed, seconds.
+        latency_s: median of three plain calls, seconds.
         parses: by adapter, by signature, None where the reply parsed, else why not.
         adapter: the first adapter with which every signature parses; None where there is none.
         problems: what is wrong, in plain words; empty when the model can be used.
@@ -123,8 +123,14 @@ async def _check(backend: Backend, engine: AsyncEngine, task: TaskSpec) -> Check
     served = await probe.models()
     own_server = isinstance(engine, NativeEngine) and engine.own_server
     if own_server and served:
-        _refuse_unknown(backend, served)
-    reply = await probe.plain()
+        _refuse_unknown(backend, served, own_server=True)
+    try:
+        reply = await probe.plain()
+    except lm15.InvalidRequestError as error:
+        # A provider may serve more names than it lists, so that its refusal comes first.
+        if served and (isinstance(error, lm15.UnsupportedModelError) or error.status == 404):
+            _refuse_unknown(backend, served, own_server=own_server)
+        raise
     takes = await _takes(probe)
     parses = await _parses(backend, task, schema=takes["response_schema"].verdict != "no")
     adapter = next((a for a in ADAPTERS if a in parses and not any(parses[a].values())), None)
@@ -149,20 +155,18 @@ async def _check(backend: Backend, engine: AsyncEngine, task: TaskSpec) -> Check
 
 
 async def _takes(probe: Probe) -> dict[str, Finding]:
-    return {
-        "temperature": await probe.temperature(),
-        "seed": await probe.seed(),
-        "n": await probe.n(),
-        "response_schema": await probe.schema(),
-        "max_tokens": await probe.limit(),
-    }
+    names = ("temperature", "seed", "n", "response_schema", "max_tokens")
+    findings = await together(
+        probe.temperature(), probe.seed(), probe.n(), probe.schema(), probe.limit()
+    )
+    return dict(zip(names, findings, strict=True))
 
 
 def _problems(takes: Mapping[str, Finding]) -> list[str]:
     found = []
     if takes["temperature"].verdict == "no":
         found.append(takes["temperature"].words)
-    if takes["seed"].verdict == "no":
+    if takes["seed"].verdict == "equal":
         found.append(takes["seed"].words)
     if takes["max_tokens"].verdict == "no":
         found.append(f"the limit on a reply is not honoured: {takes['max_tokens'].words}")
@@ -180,24 +184,32 @@ def _same_model(asked: str, answered: str) -> bool:
     )
 
 
-def _refuse_unknown(backend: Backend, served: tuple[str, ...]) -> None:
+def _refuse_unknown(backend: Backend, served: tuple[str, ...], *, own_server: bool) -> None:
+    """Raise unless the model is among those served; the error names the nearest."""
     if any(_same_model(backend.model, name) for name in served):
         return
-    address = parse_address(backend.dialect.split(" ", 1)[-1])
-    wanted = backend.model.casefold()
-    folded = {name.casefold(): name for name in served}
-    near = [name for name in served if name.casefold().endswith(f"/{wanted}")]
-    near += [folded[n] for n in difflib.get_close_matches(wanted, folded, n=3, cutoff=0.4)]
-    nearest = list(dict.fromkeys(near)) or list(served)[:_SHOWN]
+    place = backend.dialect.split(" ", 1)[-1]
+    nearest = _nearest(backend.model, served)
+    if own_server:
+        address = parse_address(place)
+        nearest = [f"--model {spelled(name, address)}" for name in nearest]
     raise EndpointError.rule(
-        f"Checking the model at {address.url} failed",
+        f"Checking the model at {place} failed",
         name="--model",
         rule="be one of the models served there: "
         + ", ".join(served[:_SHOWN])
         + (f" and {len(served) - _SHOWN} more" if len(served) > _SHOWN else ""),
         value=backend.model,
-        todo=f"Nearest: --model {' or --model '.join(spelled(n, address) for n in nearest[:3])}.",
+        todo=f"Nearest: {' or '.join(nearest)}.",
     )
+
+
+def _nearest(model: str, served: tuple[str, ...]) -> list[str]:
+    wanted = model.casefold()
+    folded = {name.casefold(): name for name in served}
+    near = [name for name in served if name.casefold().endswith(f"/{wanted}")]
+    near += [folded[n] for n in difflib.get_close_matches(wanted, folded, n=3, cutoff=0.4)]
+    return (list(dict.fromkeys(near)) or list(served))[:3]
 
 
 def _other_model(backend: Backend, answered: str) -> str:
@@ -223,7 +235,7 @@ async def _parses(
 ) -> dict[AdapterName, dict[str, str | None]]:
     limiter = Limiter(_IN_FLIGHT)
     tried = [name for name in ADAPTERS if schema or name != "json-schema"]
-    results = await asyncio.gather(*(_parses_with(name, backend, task, limiter) for name in tried))
+    results = await together(*(_parses_with(name, backend, task, limiter) for name in tried))
     return dict(zip(tried, results, strict=True))
 
 
@@ -242,7 +254,7 @@ async def _parses_with(
     )
     stages = _stages(task, thinking=backend.thinking)
     with dspy.context(lm=lm, adapter=adapter, trace=None, disable_history=True):
-        reasons = await asyncio.gather(
+        reasons = await together(
             *(_stage(dspy.Predict(signature), inputs) for signature, inputs in stages.values())
         )
     return dict(zip(stages, reasons, strict=True))

@@ -65,7 +65,7 @@ def explain(error: BaseException, backend: Backend) -> EndpointError | None:
     cause = _engine_error(error)
     if cause is None or isinstance(cause, lm15.RETRYABLE_ERRORS):
         return None
-    verdict = _verdict(cause)
+    verdict = _verdict(cause, backend)
     return EndpointError.rule(
         f"Calling the model at {backend.dialect.split(' ', 1)[-1]} failed",
         unit=backend.model,
@@ -99,10 +99,13 @@ def _engine_error(error: BaseException | None) -> lm15.LM15Error | None:
     return None
 
 
-def _verdict(error: lm15.LM15Error) -> _Verdict:
+def _verdict(error: lm15.LM15Error, backend: Backend) -> _Verdict:
     if isinstance(error, lm15.AuthError):
-        names = " or ".join(error.env_keys) or "DS2_API_KEY (or the variable of --api-key-env)"
-        return _Verdict("the key", "be accepted by the endpoint", f"Put a valid key in {names}.")
+        names = " or ".join(error.env_keys) or (
+            "the provider's variable" if backend.dialect.startswith("litellm ") else "DS2_API_KEY"
+        )
+        todo = f"Put a valid key in {names}, or name another variable with --api-key-env."
+        return _Verdict("the key", "be accepted by the endpoint", todo)
     if error.status is not None and 300 <= error.status < 400:
         return _Verdict("the address", "answer by itself", "Give the address that it redirects to.")
     if error.status in (404, 405) and not isinstance(error, lm15.UnsupportedModelError):

@@ -64,7 +64,7 @@ class Limiter:
             heapq.heappush(self._waiters, waiter)
         try:
             await waiter.granted
-        except asyncio.CancelledError:
+        except BaseException:  # a cancellation, or a loop that is torn down
             with self._lock:
                 mine = waiter in self._waiters
                 if mine:
@@ -82,7 +82,10 @@ class Limiter:
                 if waiter.loop.is_closed():
                     continue
                 self._take()
-                waiter.loop.call_soon_threadsafe(_grant, waiter.granted)
+                try:
+                    waiter.loop.call_soon_threadsafe(_grant, waiter.granted)
+                except RuntimeError:  # its loop was closed since
+                    self.in_flight -= 1
 
     def _take(self) -> None:
         self.in_flight += 1

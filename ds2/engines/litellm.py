@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from dspy import lm15
 from dspy.clients.engines import AsyncLiteLLMEngine
 
-from ds2.engines.native import Shape
+from ds2.engines.native import Shape, moderated_reply, read_reply
+from ds2.engines.providers import stay_offline
 from ds2.engines.redact import Redactor
-from ds2.engines.thinking import keep_apart
 
 
 class LiteLLMBackedEngine:
@@ -24,6 +25,9 @@ class LiteLLMBackedEngine:
         self, shape: Shape, *, timeout_s: float, redactor: Redactor, **client: Any
     ) -> None:
         """Open the engine; `client` are LiteLLM's own connection options, such as `api_key`."""
+        stay_offline()
+        # Its own notices on retries and event loops mean nothing to whoever reads our progress.
+        logging.getLogger("LiteLLM").setLevel(logging.ERROR)
         self._shape = shape
         self._timeout_s = timeout_s
         self._redactor = redactor
@@ -39,10 +43,14 @@ class LiteLLMBackedEngine:
             lm15.LM15Error: typed as LiteLLM's error means it; a connection that fails, a timeout
                 and a reply that LiteLLM cannot read are the weather.
         """
+        wire = self._shape.of(request)
         try:
             async with asyncio.timeout(self._timeout_s):
-                response = await self._engine.complete(self._shape.of(request))
+                return read_reply(await self._engine.complete(wire))
         except lm15.LM15Error as error:
+            moderated = moderated_reply(error, wire)
+            if moderated is not None:
+                return moderated
             error.message = self._redactor.scrub(error.message)
             error.args = (error.message,)
             if type(error) is lm15.ProviderError and (error.status or 200) < 300:
@@ -53,7 +61,6 @@ class LiteLLMBackedEngine:
         except OSError as error:
             words = self._redactor.scrub(f"{type(error).__name__}: {error}")
             raise lm15.TransportError(words) from None
-        return keep_apart(response)
 
     async def aclose(self) -> None:
         """Refuse further calls; LiteLLM keeps its own clients for the process."""

@@ -136,19 +136,19 @@ class LoggedEngine:
         sample = sample_number.get()
         prompt, options = _rendered(request)
         key = call_key(self.backend, prompt, options, sample)
-        receipt = self.log.get(key)
+        receipt = None
         while receipt is None:
             try:
                 receipt = await self._fly(key, request, prompt, options, sample)
             except _Abandoned:
-                receipt = self.log.get(key)
+                continue
         report(receipt)
         return _response(receipt, request.model)
 
     async def _fly(
         self, key: str, request: Request, prompt: str, options: str, sample: int
     ) -> Receipt:
-        """Draw the reply, or wait for the call under way that asks the same."""
+        """Return the reply of a key: from the call under way that asks the same, the log, or anew."""
         with self._lock:
             flight = self._flights.get(key)
             leads = flight is None
@@ -157,16 +157,26 @@ class LoggedEngine:
         if not leads:
             return await asyncio.wrap_future(_shielded(flight))
         try:
-            receipt = await self._draw(key, request, prompt, options, sample)
+            # Only who leads looks into the log: no reply can land between the look and the call.
+            reply = self.log.get(key) or await self._draw(key, request, prompt, options, sample)
         except BaseException as error:
-            self._land(key)
             # A cancellation is of this unit only; whatever else is of everyone who asked.
-            cancelled = isinstance(error, asyncio.CancelledError)
+            cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+            self._land(key)
             flight.set_exception(_Abandoned() if cancelled else error)
             raise
-        self._land(key)
-        flight.set_result(receipt)
-        return receipt
+        if isinstance(reply, Receipt):
+            self._land(key)
+            flight.set_result(reply)
+            return reply
+
+        def landed(done: Future[Receipt]) -> None:
+            self._land(key)
+            _settle(flight, done)
+
+        # The reply is paid and queued: the flight lands with it even if its leader is cancelled now.
+        reply.add_done_callback(landed)
+        return await asyncio.wrap_future(_shielded(reply))
 
     def _land(self, key: str) -> None:
         with self._lock:
@@ -174,7 +184,8 @@ class LoggedEngine:
 
     async def _draw(
         self, key: str, request: Request, prompt: str, options: str, sample: int
-    ) -> Receipt:
+    ) -> Future[Receipt]:
+        """Make the call and queue its reply; the future gives the one that stands."""
         request = self._wire(request, sample)
 
         async def attempt() -> tuple[Response, float]:
@@ -189,7 +200,7 @@ class LoggedEngine:
         except BaseException:
             self.budget.give_back()
             raise
-        stored = self.log.put(
+        return self.log.put(
             _receipt(key, response),
             stage=self.stage,
             place=place.get(),
@@ -197,7 +208,6 @@ class LoggedEngine:
             options=options,
             latency_s=latency_s,
         )
-        return await asyncio.wrap_future(stored)
 
     def _wire(self, request: Request, sample: int) -> Request:
         config = request.config
@@ -275,14 +285,16 @@ def call_key(backend: Backend, prompt: str, options: str, sample: int) -> str:
 
 def _rendered(request: Request) -> tuple[str, str]:
     """Return the prompt and the sampling options of a request, each as one canonical text."""
-    messages = [[message.role, message.text] for message in request.messages]
+    # A message of more than text has no `text`: its parts are written out.
+    messages = [[m.role, _plain(m.parts) if m.text is None else m.text] for m in request.messages]
     config = request.config
     options = {
         field.name: value
         for field in fields(config)
         if field.name != "seed" and (value := getattr(config, field.name)) not in (None, (), {})
     }
-    return canonical_json([request.system or "", messages]), canonical_json(_plain(options))
+    prompt = [_plain(request.system) or "", messages, *(_plain(tool) for tool in request.tools)]
+    return canonical_json(prompt), canonical_json(_plain(options))
 
 
 def _plain(value: Any) -> Any:
@@ -300,14 +312,19 @@ def _receipt(key: str, response: Response) -> Receipt:
     usage = response.usage
     return Receipt(
         call=key,
-        text="".join(part.text for part in parts if isinstance(part, TextPart)),
+        text=_storable("".join(part.text for part in parts if isinstance(part, TextPart))),
         finish_reason=response.finish_reason,
-        thinking="".join(part.text for part in parts if isinstance(part, ThinkingPart)),
+        thinking=_storable("".join(p.text or "" for p in parts if isinstance(p, ThinkingPart))),
         model=response.model or "",
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
     )
+
+
+def _storable(text: str) -> str:
+    """Return `text` as UTF-8 can hold it: halves of a surrogate pair joined, lone ones U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _response(receipt: Receipt, model: str) -> Response:
@@ -330,13 +347,19 @@ def _shielded(flight: Future[Receipt]) -> Future[Receipt]:
     follower: Future[Receipt] = Future()
 
     def follow(done: Future[Receipt]) -> None:
-        if not follower.set_running_or_notify_cancel():
-            return
-        error = done.exception()
-        follower.set_result(done.result()) if error is None else follower.set_exception(error)
+        if follower.set_running_or_notify_cancel():
+            _settle(follower, done)
 
     flight.add_done_callback(follow)
     return follower
+
+
+def _settle(future: Future[Receipt], done: Future[Receipt]) -> None:
+    error = done.exception()
+    if error is None:
+        future.set_result(done.result())
+    else:
+        future.set_exception(error)
 
 
 _loop_lock = threading.Lock()

@@ -13,7 +13,7 @@ from dspy.lm15 import AsyncLMRouter, RouterConfig
 from ds2.engines.address import Origin, origin_of
 from ds2.engines.redact import Redactor
 from ds2.engines.thinking import keep_apart
-from ds2.engines.wire import GuardedTransport, check_origin, open_transport, replies
+from ds2.engines.wire import GuardedTransport, Reply, check_origin, open_transport, replies
 
 # What a reader of foreign JSON raises on a shape it did not expect.
 _WRONG_SHAPE = (
@@ -124,6 +124,7 @@ class NativeEngine:
         self._route = route
         self._shape = shape
         self._lm: Any = None
+        self.refuses_seed = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._shape.model!r} by {self._route.provider})"
@@ -132,7 +133,8 @@ class NativeEngine:
         """Return the reply to `request`, sent once.
 
         A prompt that the host's moderation refuses gives a reply without text that ended with
-        `content_filter`: that is about the content, not about the endpoint.
+        `content_filter`: that is about the content, not about the endpoint. A server that refuses
+        a seed is asked again without one, and from then on never gets one: nothing relies on it.
 
         Raises:
             lm15.TransportError, lm15.TimeoutError, lm15.RateLimitError, lm15.ServerError: the
@@ -141,6 +143,8 @@ class NativeEngine:
             lm15.LM15Error: any other one cannot heal by trying again (see `explain`).
         """
         wire = self._shape.of(request)
+        if self.refuses_seed:
+            wire = _seedless(wire)
         return await self._attempt(lambda lm: self._complete(lm, wire))
 
     async def models(self) -> tuple[str, ...]:
@@ -177,15 +181,17 @@ class NativeEngine:
         try:
             response: lm15.Response = await lm.complete(wire)
         except lm15.InvalidRequestError as error:
-            if error.provider_code not in _MODERATED:
+            moderated = moderated_reply(error, wire)
+            if moderated is not None:
+                return moderated
+            if wire.config.seed is None or not _about_seed(error):
                 raise
-            return _moderated(wire)
-        if self._route.chat and not _has_choice(response.provider_data):
-            raise lm15.ServerError("the reply holds no choice with a message")
-        return keep_apart(replace(response, provider_data=None))
+            self.refuses_seed = True
+            return await self._complete(lm, _seedless(wire))
+        return read_reply(response) if self._route.chat else _tidy(response)
 
     async def _attempt(self, send: Callable[[Any], Any]) -> Any:
-        seen: list[int] = []
+        seen: list[Reply] = []
         token = replies.set(seen)
         try:
             async with asyncio.timeout(self._route.timeout_s):
@@ -201,7 +207,7 @@ class NativeEngine:
             if not seen:
                 raise
             words = f"the reply has another shape than expected ({type(error).__name__}: {error})"
-            raise lm15.ServerError(self._scrub(words), status=seen[-1]) from None
+            raise lm15.ServerError(self._scrub(words), status=seen[-1].status) from None
         finally:
             replies.reset(token)
 
@@ -216,11 +222,13 @@ class NativeEngine:
     def _scrub(self, text: str) -> str:
         return self._route.redactor.scrub(text)
 
-    def _typed(self, error: lm15.LM15Error, seen: list[int]) -> lm15.LM15Error:
+    def _typed(self, error: lm15.LM15Error, seen: list[Reply]) -> lm15.LM15Error:
         """Return `error` without secrets, as the weather where it is no verdict on the request."""
+        status = seen[-1].status if seen else error.status
+        if seen and seen[-1].words and _is_bare(error):
+            error.message = seen[-1].words
         error.message = self._scrub(error.message)
         error.args = (error.message,)
-        status = seen[-1] if seen else error.status
         if status is not None and 300 <= status < 400:
             return lm15.InvalidRequestError("the address redirects to another one", status=status)
         # The bare class says that a reply could not be read, not what the server meant.
@@ -229,14 +237,23 @@ class NativeEngine:
         return error
 
 
-def _has_choice(body: Mapping[str, Any] | None) -> bool:
-    choices = (body or {}).get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return False
-    return isinstance(choices[0].get("message"), dict)
+def read_reply(response: lm15.Response) -> lm15.Response:
+    """Return a reply of the chat completions dialect with its thinking apart, without the raw body.
+
+    Raises:
+        lm15.ServerError: it holds no choice with a message, so nothing was said.
+    """
+    choices = (response.provider_data or {}).get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
+        raise lm15.ServerError("the reply holds no choice with a message")
+    return _tidy(response)
 
 
-def _moderated(request: lm15.Request) -> lm15.Response:
+def moderated_reply(error: lm15.LM15Error, request: lm15.Request) -> lm15.Response | None:
+    """Return a reply without text where the host's moderation turned the prompt down, else None."""
+    if error.provider_code not in _MODERATED:
+        return None
     return lm15.Response(
         id=None,
         model=request.model,
@@ -244,3 +261,24 @@ def _moderated(request: lm15.Request) -> lm15.Response:
         finish_reason="content_filter",
         usage=lm15.Usage(),
     )
+
+
+def _tidy(response: lm15.Response) -> lm15.Response:
+    return keep_apart(replace(response, provider_data=None))
+
+
+def _about_seed(error: lm15.LM15Error) -> bool:
+    seen = replies.get() or [Reply(0, "")]
+    return "seed" in f"{error.message} {seen[-1].words}".casefold()
+
+
+def _is_bare(error: lm15.LM15Error) -> bool:
+    """Return whether the native engine found no words of the server in the error's body."""
+    said = error.message.split("\n\n", 1)[0].strip()
+    return said in {"", error.code} or (
+        error.status is not None and said.startswith(str(error.status))
+    )
+
+
+def _seedless(request: lm15.Request) -> lm15.Request:
+    return replace(request, config=replace(request.config, seed=None))

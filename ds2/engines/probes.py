@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -17,9 +18,10 @@ from ds2.engines.thinking import text_of
 
 T = TypeVar("T")
 
-Verdict = Literal["yes", "no", "ignored", "not sent", "unknown"]
+Verdict = Literal["yes", "no", "ignored", "equal", "not sent", "unknown"]
 
 SHORT = 16
+_TIMED = 3
 # Some servers count a token or two more than they were allowed.
 _SLACK = 4
 _SCHEMA = {
@@ -44,7 +46,7 @@ class Finding:
 
 
 class Probe:
-    """Asks one opened engine; retries the weather, times what is answered.
+    """Asks one opened engine; retries the weather, times plain requests.
 
     Args:
         backend: the model.
@@ -76,8 +78,9 @@ class Probe:
             return None
 
     async def plain(self) -> lm15.Response:
-        """Return the reply to a request without any option but the limit."""
-        return await self._ask(temperature=None)
+        """Return a reply to a request without any option but the limit; three are timed."""
+        drawn = await together(*(self._timed() for _ in range(_TIMED)))
+        return drawn[0]
 
     async def temperature(self) -> Finding:
         """Return whether a temperature is taken."""
@@ -91,18 +94,17 @@ class Probe:
 
     async def seed(self) -> Finding:
         """Return whether two equal seeds agree and others differ, at temperature 1."""
-        try:
-            draws = [await self._ask(seed=seed, temperature=1.0) for seed in (1, 1, 2, 3)]
-        except _REFUSALS as error:
-            return Finding("no", f"a seed is refused: {_first_line(error)}")
+        draws = await together(*(self._ask(seed=s, temperature=1.0) for s in (1, 1, 2, 3)))
         first, again, *others = [text_of(draw) for draw in draws]
         if len({first, again, *others}) == 1:
-            return Finding("no", "all draws at temperature 1 are equal: a vote would be empty")
+            return Finding("equal", "draws at temperature 1 are all equal: a vote would be empty")
+        if getattr(self._engine, "refuses_seed", False):
+            return Finding("no", "a seed is refused; it is left out")
         if not self._backend.send_seed:
             return Finding("not sent", "draws at temperature 1 differ; no seed is sent here")
         if first == again:
             return Finding("yes", "equal seeds give equal replies, others differ")
-        return Finding("ignored", "equal seeds give different replies; DS2 does not rely on it")
+        return Finding("ignored", "equal seeds give different replies; nothing relies on it")
 
     async def n(self) -> Finding:
         """Return whether one request may ask for several choices."""
@@ -123,7 +125,7 @@ class Probe:
             config=lm15.Config(max_tokens=self._backend.max_tokens, response_format=_SCHEMA),
         )
         try:
-            reply = await self._timed(lambda: self._engine.complete(request))
+            reply = await self._retry.run(lambda: self._engine.complete(request))
         except _REFUSALS as error:
             return Finding("no", f"a JSON schema is refused: {_first_line(error)}")
         if _fits_schema(text_of(reply)):
@@ -147,20 +149,33 @@ class Probe:
 
     async def _ask(self, **options: Any) -> lm15.Response:
         request = self._request(**options)
-        return await self._timed(lambda: self._engine.complete(request))
+        return await self._retry.run(lambda: self._engine.complete(request))
+
+    async def _timed(self) -> lm15.Response:
+        async def attempt() -> tuple[lm15.Response, float]:
+            started = time.monotonic()
+            return await self._engine.complete(request), time.monotonic() - started
+
+        request = self._request(temperature=None)
+        reply, seconds = await self._retry.run(attempt)
+        self.latencies_s.append(seconds)
+        return reply
 
     def _request(self, **options: Any) -> lm15.Request:
         options = {"max_tokens": self._backend.max_tokens, **options}
         return replace(self._prompt, config=replace(self._prompt.config, **options))
 
-    async def _timed(self, ask: Callable[[], Awaitable[T]]) -> T:
-        async def attempt() -> tuple[T, float]:
-            started = time.monotonic()
-            return await ask(), time.monotonic() - started
 
-        reply, seconds = await self._retry.run(attempt)
-        self.latencies_s.append(seconds)
-        return reply
+async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Return the results of all, in order; the first failure cancels the rest and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as failed:
+        first = failed.exceptions[0]
+        # Its own cause is what a person is told about; the group says nothing more.
+        raise first from first.__cause__
+    return [task.result() for task in tasks]
 
 
 # The request was understood and turned down: about this option, not about the endpoint.

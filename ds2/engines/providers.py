@@ -127,14 +127,12 @@ def _own_origin(prefix: str) -> Origin | None:
     return origin_of(url) if url else None
 
 
-def own_key(address: Address, environ: Mapping[str, str]) -> str | None:
-    """Return the key of the native provider whose own host `address` is, if it is set."""
+def own_key_variables(address: Address) -> tuple[str, ...]:
+    """Return the variables with the key of the provider whose own host `address` is, if any."""
     for provider, found in PROVIDERS.items():
         if found.env_keys and address.origin == _own_origin(provider):
-            for name in found.env_keys:
-                if environ.get(name):
-                    return environ[name]
-    return None
+            return found.env_keys
+    return ()
 
 
 def stay_offline() -> None:

@@ -10,7 +10,7 @@ HIDDEN = "[hidden]"
 # Shapes of credentials that a server may quote back even when they are none of ours.
 _SHAPES = re.compile(
     r"(?i:\b(?:bearer|basic)\s+[\w.~+/=-]{8,})"
-    r"|\b(?:sk|pk|gsk|xai|hf|r8|key)[-_][\w-]{8,}"
+    r"|\b(?:sk|pk|gsk|xai|hf|r8)[-_][\w-]{8,}"
     r"|\bAIza[\w-]{20,}"
     r"|(?i:(?<=[?&]key=)[^\s&\"']+)"
     r"|(?<=://)[^\s/@]+:[^\s/@]+(?=@)"

@@ -24,7 +24,7 @@ WEATHER = (
 
 @dataclass(slots=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter, and a cap on what a server may ask us to wait.
+    """Exponential back-off, half of it random, and a cap on what a server may ask us to wait.
 
     Args:
         attempts: tries in all, at least 1.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dspy import lm15
 
@@ -20,8 +20,18 @@ from ds2.engines.address import Origin, origin_of
 
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 
-#: Statuses of the replies that arrived in the current call.
-replies: ContextVar[list[int] | None] = ContextVar("ds2_replies", default=None)
+_MOST_WORDS = 600
+
+
+class Reply(NamedTuple):
+    """What came back: the status and, where it is an error, how the body begins."""
+
+    status: int
+    words: str
+
+
+#: The replies that arrived in the current call.
+replies: ContextVar[list[Reply] | None] = ContextVar("ds2_replies", default=None)
 
 
 class GuardedTransport:
@@ -56,7 +66,7 @@ class GuardedTransport:
 
 
 class _Watched:
-    """One exchange; notes the status of its reply for the engine that waits for it."""
+    """One exchange; notes its reply for the engine that waits for it."""
 
     __slots__ = ("_exchange",)
 
@@ -65,9 +75,13 @@ class _Watched:
 
     async def __aenter__(self) -> Any:
         response = await self._exchange.__aenter__()
+        words = ""
+        if response.status >= 400:
+            response = _Failed(response, await response.read())
+            words = response.body[:_MOST_WORDS].decode("utf-8", errors="replace").strip()
         seen = replies.get()
         if seen is not None:
-            seen.append(response.status)
+            seen.append(Reply(response.status, words))
         return response
 
     async def __aexit__(
@@ -77,6 +91,22 @@ class _Watched:
         trace: TracebackType | None,
     ) -> None:
         await self._exchange.__aexit__(kind, error, trace)
+
+
+class _Failed:
+    """An error reply whose body was read, so that its words are there in whatever shape they came."""
+
+    __slots__ = ("body", "headers", "http_version", "reason", "status")
+
+    def __init__(self, response: Any, body: bytes) -> None:
+        self.status = response.status
+        self.reason = response.reason
+        self.headers = response.headers
+        self.http_version = response.http_version
+        self.body = body
+
+    async def read(self) -> bytes:
+        return self.body
 
 
 def check_origin(url: str, allowed: Origin) -> None:

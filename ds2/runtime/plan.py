@@ -8,7 +8,7 @@ pairs are crossed with the levels, shuffled by the seed and cut.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -102,6 +102,28 @@ class ShuffledPlan:
             return None
         indices, level = self._units[place]
         return Unit(place, level, tuple(self.bank[i] for i in indices), 0, ALL)
+
+
+class KnownEnds:
+    """A plan whose groups end where a run that was complete decided their last unit.
+
+    What comes later would be surplus: with it a finished run is read again without a new call.
+
+    Args:
+        plan: the plan that was run to its end.
+        last: the last place of each group that was accepted or rejected.
+    """
+
+    def __init__(self, plan: Plan, last: Mapping[str, int]) -> None:
+        self.quotas = plan.quotas
+        self.group_of = plan.group_of
+        self._plan, self._last = plan, last
+
+    def unit(self, place: int) -> Unit | None:
+        """Return the unit at a place, or None past the end of its group."""
+        if place > self._last.get(self.group_of(place), -1):
+            return None
+        return self._plan.unit(place)
 
 
 def make_plan(bank: Sequence[str], config: RunConfig) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ds2.output.card import CardFacts, write_card
 from ds2.output.dataset import write_dataset
 from ds2.output.files import replacing
 from ds2.runtime.ledger import Ledger
-from ds2.runtime.plan import make_plan
+from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.scheduler import Decided, Scheduler
 from ds2.runtime.session import (
     Resolver,
@@ -79,9 +80,9 @@ class _Ended(NamedTuple):
 def worst_case_calls(config: RunConfig) -> int:
     """Return the most calls a run can make: every list with all repeats, every candidate in full."""
     shape = ExpansionShape()
-    # A round that is not dry adds a keyword, so there are no more rounds than keywords, and two.
-    rounds = min(shape.max_rounds, config.bank + 2)
-    lists = 1 + 2 * shape.parallel * rounds
+    # Every second round adds a keyword at least, or the bank is taken as it is.
+    rounds = min(shape.max_rounds, 2 * config.bank)
+    lists = 1 + 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width))) * rounds
     return lists * TRIES + config.candidates * (1 + parse_policy(config.policy).max_draws)
 
 
@@ -113,9 +114,9 @@ async def run(
         connect(program, backends, log=store, concurrency=request.engine.concurrency, budget=budget)
         if observer is not None:
             observer.began(request, backends, worst_case_calls(request.config))
-        job = _Job(request, backends, program, store, observer)
+        job = _Job(request, backends, program, store, observer, identity)
         ended = await job.work()
-        summary = job.conclude(ended, identity, logged, time.monotonic() - began_s)
+        summary = job.conclude(ended, logged, time.monotonic() - began_s)
     if isinstance(ended.error, asyncio.CancelledError):
         raise ended.error
     return summary
@@ -131,18 +132,21 @@ class _Job:
         program: DS2Instruct,
         store: RunStore,
         observer: Observer | None,
+        identity: Mapping[str, Any],
     ) -> None:
         self.request, self.backends = request, backends
         self.program, self.store, self.observer = program, store, observer
+        self.identity, self.fingerprint = identity, fingerprint(identity)
+        self.last: dict[str, int] = {}
         self.ledger = Ledger()
         self.keywords: dict[str, Any] = {}
         self.progress = Progress(request.config.target, self.ledger)
-        self.check = StageCheck(enabled=request.config.stage_check)
+        self.check = StageCheck(enabled=request.budget.stage_check, reply_at=store.reply_at)
 
     async def work(self) -> _Ended:
         """Run the stages and return how they ended; what is in flight is booked as pending."""
         config = self.request.config
-        work = ProgramWork(self.program, self.backends)
+        work = ProgramWork(self.program, self.backends, answered=lambda: _calls(self.store) > 0)
         try:
             with work.failures("keywords"):
                 grown = await self.program.aexpand(config.bank, config.seed)
@@ -155,13 +159,11 @@ class _Job:
         except RunStoppedError as error:
             return _Ended("endpoint", error)
 
-    def conclude(
-        self, ended: _Ended, identity: Mapping[str, Any], logged: int, wall_s: float
-    ) -> RunSummary:
+    def conclude(self, ended: _Ended, logged: int, wall_s: float) -> RunSummary:
         """Write the dataset, the card and the summary from the store; return the summary."""
         store, request = self.store, self.request
         if self.keywords:
-            self._write_dataset(identity)
+            self._write_dataset()
         stages, calls = stage_usage(store), _calls(store)
         accepted = self.ledger.accepted
         draws = stages.get("answers", {}).get("calls", 0)
@@ -181,11 +183,13 @@ class _Job:
             surplus_calls=surplus_calls(store, self.ledger),
             samples_per_row=draws / accepted if accepted else None,
             mean_agreement=agreement / accepted if accepted else None,
-            fingerprint=fingerprint(identity),
+            fingerprint=self.fingerprint,
             wall_s=round(wall_s, 3),
             notices=tuple(self._notices(ended)),
         )
         summary.write(request.out)
+        if ended.status == "complete":
+            store.set_meta({"ended": {"fingerprint": self.fingerprint, "last": self.last}})
         return summary
 
     async def _units(self, bank: tuple[Keyword, ...], work: ProgramWork) -> _Ended:
@@ -193,7 +197,7 @@ class _Job:
         screens = (ExactScreen(), ExactScreen()) if config.duplicates else (NoScreen(), NoScreen())
         self.store.clear_units()
         scheduler = Scheduler(
-            make_plan([keyword.text for keyword in bank], config),
+            self._plan(bank),
             work,
             committed=screens[0],
             written=screens[1],
@@ -225,8 +229,17 @@ class _Job:
             if not self.ledger.balanced:
                 raise AssertionError(f"the ledger does not add up: {self.ledger.as_dict()}")
 
+    def _plan(self, bank: tuple[Keyword, ...]) -> Plan:
+        plan = make_plan([keyword.text for keyword in bank], self.request.config)
+        ended = self.store.meta().get("ended", {})
+        if ended.get("fingerprint") == self.fingerprint:
+            return KnownEnds(plan, ended["last"])
+        return plan
+
     def _decided(self, decided: Decided) -> None:
         outcome = decided.outcome
+        if outcome is not None:
+            self.last[decided.unit.group] = decided.unit.place
         if isinstance(outcome, Row):
             self.progress.agreement_sum += outcome.vote.agreement
         record = (
@@ -237,7 +250,7 @@ class _Job:
         reason = outcome.reason if isinstance(outcome, Rejection) else ""
         self.store.record_unit(UnitRecord(decided.unit.place, decided.state, reason, record))
         if outcome is not None:
-            self.check.note(outcome)
+            self.check.note(decided.unit.place, outcome)
 
     def _keep_bank(self, bank: tuple[Keyword, ...], stopped: str, rounds: int) -> None:
         self.keywords = {
@@ -267,7 +280,7 @@ class _Job:
             text = json.dumps(value, ensure_ascii=False, indent=2)
             temp.write_text(text + "\n", encoding="utf-8", newline="\n")
 
-    def _write_dataset(self, identity: Mapping[str, Any]) -> None:
+    def _write_dataset(self) -> None:
         folder = self.request.out / "dataset"
         folder.mkdir(exist_ok=True)
         files = write_dataset(self._rows(), folder)
@@ -275,8 +288,8 @@ class _Job:
         duplicates = self.ledger.rejected["duplicate"]
         facts = CardFacts(
             task=self.request.task,
-            configuration=identity["config"],
-            prompts=identity["prompts"],
+            configuration=self.identity["config"],
+            prompts=self.identity["prompts"],
             teacher=self.backends["answers"].teacher,
             models={stage: backend.model for stage, backend in self.backends.items()},
             files=files.files,

@@ -209,11 +209,14 @@ class Scheduler:
     # Dispatching: which units to start, and when.
 
     def _dispatch(self) -> None:
-        while self._active < self._concurrency and len(self._flights) < self._room():
+        while self._active < self._concurrency:
             groups = [group for group in self._groups if self._may_start(group)]
             if not groups:
                 return
             group = min(groups, key=self._next.__getitem__)
+            # The frontier's own unit always finds room, or a full window would wait for it for ever.
+            if len(self._flights) >= self._room() and self._next[group] != self.frontier:
+                return
             unit = self._plan.unit(self._next[group])
             if unit is None:
                 self._ended.add(group)

@@ -19,15 +19,16 @@ from ds2.engines.logged import CallLog
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
-from ds2.store import STORE_NAME, RunStore
-from programs.voting import READING_VERSION
+from ds2.store import LOCK_NAME, STORE_NAME, RunStore
 from programs.sampling import Temperatures
 from programs.stopping import parse_policy
 from programs.synthesis import ChainConfig, DS2Instruct
+from programs.voting import READING_VERSION
 from signatures.errors import StoreError
 from signatures.task import TaskSpec
 
 RUN_STAGES = ("keywords", "writer", "answers")
+_PROBE = ".writable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +175,8 @@ def open_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        strangers = not (folder / STORE_NAME).exists() and any(folder.iterdir())
-        probe = folder / ".writable"
+        strangers = _strangers(folder)
+        probe = folder / _PROBE
         if not strangers:
             probe.touch()
             probe.unlink()
@@ -194,9 +195,16 @@ def open_folder(folder: Path) -> None:
             unit=str(folder),
             name="the run folder",
             rule="be empty or hold a run",
-            value=sorted(path.name for path in folder.iterdir())[:5],
+            value=strangers[:5],
             todo="Choose another --out; nothing in it was touched.",
         )
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Return the names in a folder that holds no run; what a kill at the very start leaves is ours."""
+    if (folder / STORE_NAME).exists():
+        return []
+    return sorted({path.name for path in folder.iterdir()} - {LOCK_NAME, _PROBE})
 
 
 def claim(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from dspy import lm15
 from dspy.utils.exceptions import LMError
 
 from ds2.engines.base import Backend
@@ -12,19 +13,38 @@ from ds2.engines.explain import explain
 from ds2.engines.limiter import place
 from ds2.runtime.plan import Unit
 from programs.synthesis import DS2Instruct
-from signatures.errors import DS2Error, EndpointError, RunStoppedError, StageError
+from signatures.errors import (
+    DS2Error,
+    EndpointError,
+    RunStoppedError,
+    StageError,
+    rule_message,
+)
 from signatures.records import Instruction, Rejection, Row
 
 FIRST_REPLIES = 20
+SHOWN = 1200  # characters of the reply that is shown
 
 
 class ProgramWork:
-    """The writer and the vote of a program, as the scheduler wants them."""
+    """The writer and the vote of a program, as the scheduler wants them.
 
-    def __init__(self, program: DS2Instruct, backends: Mapping[str, Backend]) -> None:
+    Args:
+        program: the chain.
+        backends: the backend of each stage.
+        answered: says whether any call of this run was ever answered.
+    """
+
+    def __init__(
+        self,
+        program: DS2Instruct,
+        backends: Mapping[str, Backend],
+        *,
+        answered: Callable[[], bool],
+    ) -> None:
         self._program = program
         self._backends = backends
-        self.answered = False
+        self._answered = answered
 
     async def write(self, unit: Unit) -> Instruction | Rejection:
         """Return the instruction of a unit, or why there is none."""
@@ -33,7 +53,6 @@ class ProgramWork:
             written = await self._program.writer.acall(
                 keywords=list(unit.keywords), level=unit.level, visit=unit.visit
             )
-        self.answered = True
         return written.instruction or written.rejection
 
     async def vote(self, unit: Unit, instruction: Instruction) -> Row | Rejection:
@@ -41,26 +60,39 @@ class ProgramWork:
         place.set(unit.place)
         with self.failures("answers"):
             vote = await self._program.ask(instruction)
-        self.answered = True
         concluded = self._program.conclude(instruction, vote)
         return concluded.row or concluded.rejection
 
     @contextmanager
     def failures(self, stage: str) -> Iterator[None]:
-        """Turn what the endpoint did wrong in this block into an error of ours."""
+        """Turn what the endpoint did wrong in this block into an error of ours.
+
+        `dspy.LM` wraps whatever an engine raises: a full disk comes out as the store's own error,
+        and a bug stays one.
+        """
         try:
             yield
         except LMError as error:
-            raise self._ours(error, self._backends[stage]) from error
+            ours = self._ours(error, self._backends[stage])
+            if ours is None:
+                raise
+            raise ours from error
 
-    def _ours(self, error: LMError, backend: Backend) -> DS2Error:
+    def _ours(self, error: LMError, backend: Backend) -> DS2Error | None:
+        causes = _causes(error)
+        for cause in causes:
+            if isinstance(cause, DS2Error):
+                return cause
+        if not any(isinstance(cause, lm15.LM15Error) for cause in causes):
+            return None
         explained = explain(error, backend)
         if explained is not None:
             return explained
-        kind = RunStoppedError if self.answered else EndpointError
+        answered = self._answered()
+        kind = RunStoppedError if answered else EndpointError
         todo = (
             "Give the same command again once it does: the run goes on where it is."
-            if self.answered
+            if answered
             else "Start the server, or check --model and --api-base with `ds2 check`."
         )
         return kind.rule(
@@ -73,21 +105,35 @@ class ProgramWork:
         )
 
 
+def _causes(error: BaseException) -> list[BaseException]:
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__
+    return causes
+
+
 class StageCheck:
     """Stops a run whose stage gives mostly unusable replies, before it costs more.
 
     A stage is stopped when more than half of its first 20 replies, in the global order, are
     unusable: for the writer those that do not parse or break a rule, for the answers those in which
     no answer can be read.
+
+    Args:
+        enabled: False lets everything pass.
+        reply_at: gives the raw text of a reply by place and stage, to show one.
     """
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, reply_at: Callable[[int, str], str | None]) -> None:
         self._enabled = enabled
+        self._reply_at = reply_at
         self._seen: dict[str, list[bool]] = {"writer": [], "answers": []}
         self._bad: dict[str, str] = {}
 
-    def note(self, outcome: Row | Rejection) -> None:
-        """Take in one decided unit.
+    def note(self, place: int, outcome: Row | Rejection) -> None:
+        """Take in the unit decided at a place.
 
         Raises:
             StageError: a stage's first replies are mostly unusable.
@@ -95,12 +141,17 @@ class StageCheck:
         if not self._enabled:
             return
         if isinstance(outcome, Rejection) and outcome.stage == "writer":
-            self._take("writer", usable=False, reply=outcome.detail)
+            self._take("writer", usable=False, reply=self._raw(place, outcome))
         else:
             self._take("writer", usable=True, reply="")
         if outcome.vote is not None:
             for sample in outcome.vote.samples:
                 self._take("answers", usable=sample.answer is not None, reply=sample.reasoning)
+
+    def _raw(self, place: int, rejection: Rejection) -> str:
+        if len(self._seen["writer"]) >= FIRST_REPLIES:
+            return ""
+        return self._reply_at(place, "writer") or rejection.detail
 
     def _take(self, stage: str, *, usable: bool, reply: str) -> None:
         seen = self._seen[stage]
@@ -110,11 +161,22 @@ class StageCheck:
         if not usable:
             self._bad.setdefault(stage, reply)
         if len(seen) == FIRST_REPLIES and seen.count(False) * 2 > FIRST_REPLIES:
-            raise StageError.rule(
+            bad = seen.count(False)
+            stopped = rule_message(
                 f"The stage {stage!r} was stopped",
                 name=f"its first {FIRST_REPLIES} replies",
                 rule="be usable, at least half of them",
-                value=f"{seen.count(False)} were not; one reads: {self._bad[stage]}",
+                value=f"{bad} unusable",
                 todo="Try another --adapter (`ds2 check` finds the one that parses), a longer "
-                "--max-tokens or a stronger --model; --no-stage-check goes on regardless.",
+                "--max-tokens or a stronger --model, in a new --out; --no-stage-check goes on "
+                "regardless.",
             )
+            raise StageError(f"{stopped}\nOne of them reads:\n{_shown(self._bad[stage])}")
+
+
+def _shown(reply: str) -> str:
+    text = "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in reply
+    )
+    text = text.strip() or "(nothing)"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text):,} characters in all)"

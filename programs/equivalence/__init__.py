@@ -25,6 +25,8 @@ from programs.equivalence.text import TextReader
 from signatures.errors import TaskError
 from signatures.task import AnswerFormat, AnswerKind
 
+_BARE = 8
+
 __all__ = ["Group", "Reading", "read_answer", "tally"]
 
 
@@ -118,7 +120,8 @@ def _typed(reader: Reader, typed: str, closing: Closing) -> Reading:
 
 
 def _may_be_marked(typed: str) -> bool:
-    return "\\" in typed or len(typed) > len("answer 1") or "####" in typed
+    """Whether a typed answer is more than a bare value; most are not, and need no search."""
+    return len(typed) > _BARE or "\\" in typed or "####" in typed or not typed.isascii()
 
 
 @lru_cache(maxsize=64)

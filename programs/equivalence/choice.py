@@ -26,7 +26,7 @@ _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mathsf)\s?\{([^{}]*)\}")
 _INTRODUCTION = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:i (?:choose|pick|select) )?"
     r"(?:the )?(?:(?:final |correct |right |best )?(?:answer|option|choice)s?)?"
-    r"(?:(?: is|:| would be| =)+ ?)?(?:the )?(?:option |choice |letter )?",
+    r"(?:(?: is|:| would be| =)+ ?)?(?:the )?(?:option |choice |letter )? ?",
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"[(\[{<\"' ]*([A-Za-z])[)\]}>\"' ]*[.:,;!]?")
@@ -39,8 +39,10 @@ _SEVERAL = re.compile(
     r"[(\[{<]?\b([A-Z])\b[)\]}>]?\s?(?:,|/|&|\+|\bor\b|\band\b)\s?[(\[{<]?([A-Z])\b[)\]}>]?"
 )
 _SAID = re.compile(
-    r"([A-Z])(?: (?:is|was) (?:the )?(?:only )?(?:correct|right|best|true|answer)|,? (?:because|since)) "
+    r"([A-Z])(?: (?:is|was) (?:the )?(?:only )?(?:correct|right|best|true|answer)|,? (?:because|since))\b"
 )
+_REASON = re.compile(r"(?:because|since|as|for|it|this)\b", re.IGNORECASE)
+_BRACKETS = str.maketrans("「」『』【】〔〕《》〈〉", "()()()()()()")
 _NEGATED = re.compile(r"\b(?:not|isn't|neither|except|cannot be|rules? out)\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s*[(\[]?([A-Z])[)\].:]\s")
 _MIN_LISTED = 2
@@ -75,6 +77,8 @@ class ChoiceReader:
             return unreadable("more than one letter")
         if (together := _WITH_TEXT.fullmatch(rest)) is not None:
             return self._letter_with_text(together)
+        if rest[1:2] == " " and (named := self._by_text(rest[2:])) is not None:
+            return named if named.key == rest[0].upper() else unreadable(NOTHING)
         return self._in_sentence(rest)
 
     def lead(self, clause: str) -> Reading:
@@ -96,7 +100,11 @@ class ChoiceReader:
 
     def _by_text(self, text: str) -> Reading | None:
         wanted = normal(text)
-        matches = [place for place, option in enumerate(self.options) if normal(option) == wanted]
+        matches = [
+            place
+            for place, option in enumerate(self.options)
+            if len(option) <= MAX_CANDIDATE and normal(option) == wanted
+        ]
         if not matches or not wanted:
             return None
         if len(matches) > 1:
@@ -111,7 +119,8 @@ class ChoiceReader:
             return unreadable("a letter and the text of another option")
         if others := set(_bracketed(text)) - {letter}:
             return unreadable(f"more than one letter ({', '.join(sorted({letter, *others}))})")
-        if named is None and self.options and len(text.split()) <= _SHORT:
+        unnamed = named is None and self.options and len(text.split()) <= _SHORT
+        if unnamed and not _REASON.match(text):
             return unreadable("a letter with a text that is not its option's")
         return self._letter(letter)
 
@@ -125,11 +134,17 @@ class ChoiceReader:
             return unreadable("more than one letter")
         if _NEGATED.search(text):
             return unreadable("a letter that is ruled out, not chosen")
-        return self._letter(found.pop())
+        letter = found.pop()
+        named = self._by_text(_BRACKETED.sub("", text).replace("()", ""))
+        if named is not None and named.key != letter:
+            return unreadable("a letter and the text of another option")
+        return self._letter(letter)
 
 
 def _bare(candidate: str) -> str:
-    text = plain(candidate).replace("\\(", "").replace("\\)", "").replace("$", "")
+    text = (
+        plain(candidate).translate(_BRACKETS).replace("\\(", "").replace("\\)", "").replace("$", "")
+    )
     text = _WRAPPER.sub(r"\1", text).replace("**", "").replace("`", "")
     return text.strip(" *_\n\t")
 
@@ -138,7 +153,7 @@ def _introduced(text: str) -> int:
     """Return where the answer starts after words such as `the answer is option`."""
     match = _INTRODUCTION.match(text)
     end = match.end() if match else 0
-    return end if end == 0 or not text[end - 1].isalnum() else 0
+    return end if text[:end].endswith((" ", ":", "=")) else 0
 
 
 def _bracketed(text: str) -> Iterator[str]:

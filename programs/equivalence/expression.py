@@ -34,6 +34,8 @@ _MATRIX = re.compile(r"\\begin\{([pbvBV]?)matrix\}(.*)\\end\{\1matrix\}")
 _MEMBER = re.compile(r"[A-Za-z] ?∈ ?(.+)")
 _RELATION = re.compile(r"[<>≤≥≠≈]|\\[A-Za-z]*(?:equiv|sim|approx|implies|to\b)")
 _CURRENCY = re.compile(r"(?<![\w)])[$](?=[\d.\\])")
+_LOOSE_BLANK = re.compile(r"(?<![\d.]) | (?![\d.])")
+_LONE_BRACES = re.compile(r"(?<=[\^_])\{(\w)\}(?!\w)")
 _NOT_PUNCTUATION = re.compile(r"[\w∞∅π°]")
 
 
@@ -134,7 +136,7 @@ def _bracketed(text: str) -> str:
         members = {_collection(part) for part in parts} if inside else set()
         return "⦃" + ",".join(sorted(members)) + "⦄"
     if len(parts) == 1:
-        return _value(text) if (opening, closing) == ("(", ")") else _textual(text)
+        return _value(text) if opening + closing in ("()", "{}") else _textual(text)
     if len(parts) > MAX_PARTS:
         return _textual(text)
     return opening + ",".join(_collection(part) for part in parts) + closing
@@ -156,4 +158,4 @@ def _textual(text: str) -> str:
     """Return the text in one spelling, marked so that it never meets the key of a value."""
     if _WORDS_ALONE.fullmatch(text):
         return "~" + text.casefold()
-    return "~" + re.sub(r"\{(\w)\}", r"\1", text.replace(" ", ""))
+    return "~" + _LONE_BRACES.sub(r"\1", _LOOSE_BLANK.sub("", text))

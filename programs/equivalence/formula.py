@@ -24,6 +24,7 @@ _GREEK = frozenset(
     "rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi "
     "Omega".split()
 )
+_APART = re.compile(r"[\d.] [\d.]")  # two numbers side by side are not one
 _STARTS = re.compile(r"[\d.A-Za-zπ(%°\\{]")
 
 
@@ -33,6 +34,8 @@ class _NotAValueError(Exception):
 
 def value_of(text: str) -> Value | None:
     """Return the exact value of a cleaned expression, or None where it has none in our form."""
+    if _APART.search(text):
+        return None
     try:
         return _Parser(text.replace(" ", "")).whole()
     except _NotAValueError:

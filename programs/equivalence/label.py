@@ -1,8 +1,9 @@
 """Labels: one of a closed set, with the variants that models write.
 
 Rule: the key is the label as the task spells it. Case, punctuation, hyphens and blanks do not
-count; a sentence counts by the label that it starts with where a mark or `because` follows it.
-`true` and `false`, `y` and `n` stand for yes and no where the set is exactly yes and no. A text
+count; a sentence counts by the label that it starts with, where a mark, a reason or a subject
+follows it ("Yes, ...", "No because", "Maybe it", but not "No evidence"). `true` and `false` stand for
+yes and no where the set is exactly yes and no; `y` and `n` do wherever both belong to it. A text
 that offers two labels is unreadable, and so is a label inside a sentence.
 """
 
@@ -16,7 +17,8 @@ from typing import NamedTuple
 from programs.equivalence.characters import plain
 from programs.equivalence.reading import MAX_CANDIDATE, NOTHING, Reading, readable, unreadable
 
-_YES_NO = {"true": "yes", "false": "no", "y": "yes", "n": "no", "t": "yes", "f": "no"}
+_SHORT = {"y": "yes", "n": "no"}
+_TRUTH = {"true": "yes", "false": "no"}
 _SKIPPED = re.compile(r"[\W_]+")
 _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|mathbf|boxed)\s?\{([^{}]*)\}")
 _INTRODUCTION = re.compile(
@@ -24,6 +26,7 @@ _INTRODUCTION = re.compile(
     r"(?:answer|label|decision|verdict|conclusion)(?: is| would be|:| =)+ ?)",
     re.IGNORECASE,
 )
+_SUBJECT = "it|they|this|that|these|those|there|the|he|she|we|i"
 _OR = r"(?:,|/|\||;|\bor\b|\band\b|&)"
 
 
@@ -37,12 +40,13 @@ def _variants(labels: tuple[str, ...]) -> _Labels:
     spelling = {_folded(label): label for label in labels}
     if len(spelling) < len(labels):  # labels that differ in punctuation alone
         spelling = {plain(label).casefold().strip(): label for label in labels}
-    if set(spelling) == {"yes", "no"}:
-        spelling |= {variant: spelling[label] for variant, label in _YES_NO.items()}
+    if {"yes", "no"} <= set(spelling):
+        also = _SHORT if len(spelling) > len(_TRUTH) else _SHORT | _TRUTH
+        spelling = {variant: spelling[label] for variant, label in also.items()} | spelling
     words = sorted(spelling, key=len, reverse=True)
     pattern = "|".join(r"[\W_]+".join(map(re.escape, word.split())) for word in words if word)
     start = re.compile(
-        rf"({pattern})(?=\W*$|[.,;:!)\]\n]|\s+(?:because|since|as|-)\b)"
+        rf"({pattern})(?=\W*$|[.,;:!)\]\n]|\s+(?:(?:because|since|as|{_SUBJECT})\b|-))"
         rf"(?!\s*{_OR}\s*(?:{pattern})\b)",
         re.IGNORECASE,
     )

@@ -52,8 +52,9 @@ _SYMBOLS = {
     "rvert": "|",
 }
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
+_MIXED = re.compile(r"(?<![\d.])(\d+) (\d+)/(\d+)(?![\d.])")
 _DEGREES = re.compile(r"\^\s*(?:\{\s*°\s*\}|°)")
-_SHORT_ARGUMENT = re.compile(r"(\\frac|\\sqrt|\^|_)\s*([0-9A-Za-zπ∞])")
+_SHORT_ARGUMENT = re.compile(r"(\\frac|\\sqrt)\s*([0-9A-Za-zπ∞])|([\^_])\s*(\d+|[A-Za-zπ∞])")
 _SECOND_ARGUMENT = re.compile(r"(\\frac\s*\{[^{}]*\})\s*([0-9A-Za-zπ])")
 _ROOT = re.compile(r"√\s*(?:(\d+|[A-Za-zπ])|\(([^()]*)\)|(?=\{))")
 _OPEN, _CLOSE = "([{⦃", ")]}⦄"
@@ -92,7 +93,8 @@ def clean(text: str) -> str:
         text,
     )
     text = _DEGREES.sub("°", text)
-    text = _SHORT_ARGUMENT.sub(r"\1{\2}", text)
+    text = _SHORT_ARGUMENT.sub(r"\1\3{\2\4}", text)
+    text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _SECOND_ARGUMENT.sub(r"\1{\2}", text)
     return " ".join(text.split())
 

@@ -24,15 +24,16 @@ from programs.equivalence.reading import (
 
 _MIN_QUOTE = 15
 _MAX_BOXES = 3
-_FIELD = re.compile(r"\[\[ ## answer ## \]\]\s*(.*?)\s*(?=\[\[ ##|\Z)", re.DOTALL)
+_FIELD = re.compile(r"\[\[ ## answer ## \]\](.*?)(?=\[\[ ##|\Z)", re.DOTALL)
 _JSON = re.compile(r'"answer"\s*:\s*("(?:[^"\\]|\\.)*"|-?[\w.+]+)')
-_HASHES = re.compile(r"####[ \t]*(\S[^\n]*)")
+_HASHES = re.compile(r"#{4,}[ \t]*([^\s#][^\n]*)")
 _ANSWER_LINE = (
     r"(?:(?:^|\n)[\s>*_#\-]{0,12}(?:(?:my |the )?(?:final |correct )?answer|ans"
     r"|antwort|r[ée]ponse|respuesta|resposta|risposta|ответ|答案|答え|정답)[*_ ]{0,4}[:：=]"
 )
 _ANSWER_SAID = (
     r"|\b(?:answer|(?:final|correct|right|best) (?:choice|option)) (?:is|would be|must be|=)[: ]"
+    r"|\b(?:antwort (?:ist|lautet)|r[ée]ponse est|respuesta es|resposta é|risposta è)[: ]"
     r"|答案(?:是|为|為)|答えは)[\s*_]*([^\n]+)"
 )
 _ANSWER = re.compile(_ANSWER_LINE + r"|(?:^|\n)(?-i:A):" + _ANSWER_SAID, re.IGNORECASE)
@@ -115,7 +116,7 @@ def marks(text: str, closing: Closing) -> Iterator[Mark]:
 
 def _fields(text: str) -> Iterator[Mark]:
     if "[[ ## answer ## ]]" in text and (fields := _FIELD.findall(text)):
-        yield Mark(fields[-1], binding=True, sentence=False)
+        yield Mark(fields[-1].strip(), binding=True, sentence=False)
     if '"answer"' in text and (values := _JSON.findall(text)):
         yield Mark(_json_value(values[-1]), binding=True, sentence=False)
 
@@ -180,9 +181,9 @@ def _closings(text: str, closing: Closing) -> Iterator[Mark]:
 
 def unquoted(text: str, question: str) -> str:
     """Return `text` without copies of the question or of its longer sentences, however wrapped."""
-    if len(question) < _MIN_QUOTE:
-        return text
     flat = " ".join(question[:MAX_TEXT].split())
+    if len(flat) < _MIN_QUOTE:
+        return text
     sentences = [flat, *_sentences(flat)]
     wrapped = re.sub(r"[^\S\n]+", " ", text)
     one_line = wrapped.replace("\n", " ")

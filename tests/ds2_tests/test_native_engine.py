@@ -53,7 +53,10 @@ JSON = "application/json"
         pytest.param({"text": '{"choices": [null]}', "content_type": JSON}, id="choice-null"),
         pytest.param({"text": '{"choices": [{}]}', "content_type": JSON}, id="no-message"),
         pytest.param(
-            {"text": '{"choices": [{"message": {"content": "a"}}], "usage": 7}', "content_type": JSON},
+            {
+                "text": '{"choices": [{"message": {"content": "a"}}], "usage": 7}',
+                "content_type": JSON,
+            },
             id="usage-a-number",
         ),
         pytest.param({"text": "[" * 100_000, "content_type": JSON}, id="nested-too-deep"),
@@ -128,6 +131,19 @@ REFUSED = [
     pytest.param(400, {"message": "temperature is bad"}, "temperature is bad", id="400"),
     pytest.param(405, {"message": "use GET"}, "/v1", id="405"),
 ]
+SHAPES = [
+    pytest.param('{"error": {"message": "no such option"}}', id="openai"),
+    pytest.param('{"object": "error", "message": "no such option", "code": 400}', id="flat"),
+    pytest.param('{"detail": [{"loc": ["x"], "msg": "no such option"}]}', id="detail"),
+    pytest.param('{"error": "no such option", "error_type": "validation"}', id="error-a-string"),
+    pytest.param("no such option", id="text"),
+]
+
+
+@pytest.mark.parametrize("body", SHAPES)
+def test_the_servers_own_words_are_shown_in_whatever_shape_they_come(body: str) -> None:
+    with odd_server(replying(status=422, text=body)) as (url, _):
+        assert "no such option" in str(explain(error_of(url), backend(url)))
 
 
 @pytest.mark.parametrize(("status", "error", "told"), REFUSED)
@@ -176,6 +192,26 @@ def test_a_prompt_refused_by_moderation_is_content_not_weather() -> None:
         reply = asyncio.run(ask(backend(url)))
     assert reply.finish_reason == "content_filter"
     assert not reply.message.text
+
+
+def test_a_server_that_refuses_a_seed_is_asked_without_one() -> None:
+    say = saying("hello")
+
+    async def strict(request: web.Request) -> web.StreamResponse:
+        if "seed" in await request.json():
+            said = json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]})
+            return web.Response(status=422, text=said, content_type=JSON)
+        return await say(request)
+
+    async def twice(url: str) -> list[str]:
+        engine = backend(url).open()
+        replies = [await engine.complete(asked(seed=number)) for number in (1, 2)]
+        await engine.aclose()
+        return [text_of(reply) for reply in replies]
+
+    with odd_server(strict) as (url, odd):
+        assert asyncio.run(twice(url)) == ["hello", "hello"]
+    assert ["seed" in sent.body for sent in odd.sent] == [True, False, False]
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
@@ -349,13 +385,13 @@ def test_every_event_loop_has_an_engine_of_its_own() -> None:
 
 
 def test_one_language_model_works_sync_and_async_and_across_loops() -> None:
+    predict = dspy.Predict("a -> b")
     with odd_server(saying("[[ ## b ## ]]\nhello")) as (url, _):
-        with dspy.context(lm=make_lm(backend(url)), adapter=dspy.ChatAdapter()):
-            predict = dspy.Predict("a -> b")
-            assert predict(a="1").b == "hello"
-            assert asyncio.run(predict.acall(a="2")).b == "hello"
-            assert asyncio.run(predict.acall(a="3")).b == "hello"
-            assert predict(a="4").b == "hello"
+        predict.set_lm(make_lm(backend(url)))
+        assert predict(a="1").b == "hello"
+        assert asyncio.run(predict.acall(a="2")).b == "hello"
+        assert asyncio.run(predict.acall(a="3")).b == "hello"
+        assert predict(a="4").b == "hello"
 
 
 def test_a_large_reply_comes_whole() -> None:

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import gzip
+import json
+import os
+from pathlib import Path
+
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from programs.equivalence import Reading, read_answer, tally
 from programs.equivalence.number import number_key
 from signatures.errors import TaskError
 from signatures.task import AnswerFormat
+
+laws = settings(deadline=None, database=None, derandomize=True, max_examples=300)
+RECORDED = (
+    Path(os.environ.get("DS2_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    / "gsm8k"
+    / "replay.jsonl.gz"
+)
 
 NUMBER = AnswerFormat(kind="number", closing="final answer: {answer}")
 EXPRESSION = AnswerFormat(kind="expression")
@@ -520,6 +532,9 @@ HOSTILE = [
     "(1+\\sqrt2)^{8}(1+\\sqrt3)^{8}(1+\\sqrt5)^8(1+\\sqrt7)^8(1+\\sqrt{11})^8",
     "\x00\ud800",
     "\\sqrt{999999937}" * 60,
+    "[[ ## answer ## ]]x" + " " * 20_000 + "y" + " " * 20_000 + "z",
+    "the " * 250_000,
+    "1 234" * 100_000,
 ]
 ALL = [NUMBER, EXPRESSION, CHOICE, YES_NO_MAYBE, TEXT]
 
@@ -546,6 +561,7 @@ texts = st.one_of(
 )
 
 
+@laws
 @given(fmt=formats, typed=texts, text=texts, question=texts)
 def test_reading_never_raises_and_says_why_not(
     fmt: AnswerFormat, typed: str, text: str, question: str
@@ -559,6 +575,7 @@ def test_reading_never_raises_and_says_why_not(
         assert reading.problem != ""
 
 
+@laws
 @given(fmt=formats, typed=texts)
 @example(fmt=EXPRESSION, typed="$$1$$.")
 @example(fmt=NUMBER, typed="0.99996")
@@ -568,6 +585,7 @@ def test_reading_the_shown_answer_gives_the_same_key(fmt: AnswerFormat, typed: s
             assert read(fmt, first.answer).key == first.key
 
 
+@laws
 @given(fmt=formats, answers=st.lists(texts, max_size=6), data=st.data())
 def test_grouping_does_not_depend_on_the_order(
     fmt: AnswerFormat, answers: list[str], data: st.DataObject
@@ -581,6 +599,7 @@ def test_grouping_does_not_depend_on_the_order(
     assert sum(sizes) == sum(r.key is not None for r in readings)
 
 
+@laws
 @given(fmt=formats, left=texts, right=texts)
 def test_being_the_same_is_reflexive_and_symmetric(
     fmt: AnswerFormat, left: str, right: str
@@ -591,6 +610,7 @@ def test_being_the_same_is_reflexive_and_symmetric(
     assert {g.key for g in together} == {g.key for g in tally([second, first], fmt)}
 
 
+@laws
 @given(numerator=st.integers(-(10**9), 10**9), denominator=st.integers(1, 10**6))
 def test_a_number_is_the_same_however_it_is_written(numerator: int, denominator: int) -> None:
     written = {f"{numerator}/{denominator}", rf"\frac{{{numerator}}}{{{denominator}}}"}
@@ -600,7 +620,23 @@ def test_a_number_is_the_same_however_it_is_written(numerator: int, denominator:
     assert read(NUMBER, whole).key == read(NUMBER, f"${numerator}.00").key == str(numerator)
 
 
+@laws
 @given(st.fractions())
 def test_a_number_key_reads_back_as_itself(value: object) -> None:
     key = number_key(value)  # type: ignore[arg-type]
     assert read(NUMBER, key).key == key
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason=f"no recorded answers at {RECORDED}")
+def test_recorded_answers_of_real_models_are_read_as_their_recorder_did() -> None:
+    # The plain rule, the last number of the last box or text, agrees on 99.5 %.
+    total = agreed = 0
+    with gzip.open(RECORDED, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            gold = read(NUMBER, record["gold"], record["question"]).key
+            for sample in record["samples"]:
+                reading = salvaged(NUMBER, sample["text"], record["question"])
+                total += 1
+                agreed += (reading.key == gold) == sample["correct"]
+    assert agreed / total > 0.9955

@@ -9,6 +9,7 @@ from random import Random
 from ds2.engines.teacher import catalog
 from ds2.engines.teacher.catalog import Recognised
 from ds2.engines.teacher.draws import rng_of
+from ds2.engines.teacher.frame import Solution
 from ds2.engines.teacher.prompts import OutputField, Prompt
 from ds2.engines.teacher.rates import TeacherRates
 
@@ -55,19 +56,40 @@ def answer_question(
         return _scattered(field, options, question, rng)
     if found.vague and rng.random() < rates.vague_open:
         return rng.choice(_UNSURE), _OPEN
-    text = _drawn(found, rng, rates, rng_of("question", seed, context, question))
-    answer = text
+    closed = [text for _, text in options] if options else list(field.choices)
+    slips = _slips(found.solution, closed)
+    nature = rng_of("question", seed, context, question)
+    text = _drawn(found, slips, bool(closed), rng, rates, nature)
     if options:
         letter = catalog.letter_of(text, options)
-        answer = letter if letter is not None else rng.choice(options)[0]
-    elif field.choices and text not in field.choices:
-        answer = rng.choice(field.choices)
+        return _steps(found, text, rng, rates), letter or rng.choice(options)[0]
+    answer = text if not closed or text in closed else rng.choice(closed)
     return _steps(found, text, rng, rates), answer
 
 
-def _drawn(found: Recognised, rng: Random, rates: TeacherRates, nature: Random) -> str:
+def _slips(solution: Solution, closed: Sequence[str]) -> list[str]:
+    """Return the wrong answers to choose from, the likeliest first.
+
+    In a closed set (options or labels) these are the wrong members of it, those that the family
+    knows as slips before those that only fill the set.
+    """
+    if not closed:
+        return list(solution.slips)
+    wrong = [text for text in closed if not catalog.same(text, solution.truth)]
+    order = {slip: rank for rank, slip in enumerate(solution.slips)}
+    return sorted(wrong, key=lambda text: order.get(text, len(order)))
+
+
+def _drawn(
+    found: Recognised,
+    slips: Sequence[str],
+    closed: bool,
+    rng: Random,
+    rates: TeacherRates,
+    nature: Random,
+) -> str:
     """Return the text of the answer on this draw; `nature` is the same for all draws."""
-    truth, slips = found.solution.truth, found.solution.slips
+    truth = found.solution.truth
     rank = 0.5 if found.level is None else found.level.rank / 5
     chance = rates.right - rates.level_fall * rank - rates.family_fall * found.difficulty
     chance += rates.spread * (2 * nature.random() - 1)
@@ -80,18 +102,18 @@ def _drawn(found: Recognised, rng: Random, rates: TeacherRates, nature: Random) 
         chance = 0.5
     if rng.random() < chance:
         return truth
-    if not slips or rng.random() < rates.blunder:
-        return _blunder(truth, slips, rng)
-    if found.vague:
+    if not slips or (not closed and rng.random() < rates.blunder):
+        return _blunder(truth, rng)
+    if found.vague or (closed and rng.random() < rates.blunder):
         return rng.choice(slips)
-    return rng.choices(slips, weights=[1 / (1 + i) for i in range(len(slips))])[0]
+    return rng.choices(slips, weights=[1 / (2 + i) for i in range(len(slips))])[0]
 
 
-def _blunder(truth: str, slips: Sequence[str], rng: Random) -> str:
-    """Return a random wrong answer: a figure of the truth changed, or any slip."""
+def _blunder(truth: str, rng: Random) -> str:
+    """Return the truth with one of its figures changed; without a figure, the truth."""
     match = _NUMBER.search(truth)
     if match is None:
-        return rng.choice(slips) if slips else truth
+        return truth
     value = int(match[0])
     step = rng.choice((-3, -2, -1, 1, 2, 3)) * max(1, value // 20)
     return f"{truth[: match.start()]}{max(value + step, 0)}{truth[match.end() :]}"

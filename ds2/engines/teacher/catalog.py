@@ -94,8 +94,12 @@ def options_of(text: str) -> list[tuple[str, str]]:
 
 def letter_of(answer: str, options: Sequence[tuple[str, str]]) -> str | None:
     """Return the letter of the option with that text (case and spaces aside), or None."""
-    wanted = _fold(answer)
-    return next((letter for letter, text in options if _fold(text) == wanted), None)
+    return next((letter for letter, text in options if same(text, answer)), None)
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two answers are the same text, case, spaces and a full stop aside."""
+    return _fold(one) == _fold(other)
 
 
 def _fold(text: str) -> str:

@@ -93,10 +93,10 @@ CAPM = Family(
         ),
     ),
     asks=asks_for(
-        "the return that the CAPM requires of the share",
+        "the return that the CAPM requires of the share, in percent to two decimals",
         at={
-            "remember": "the market's risk premium",
-            "analyze": "the alpha of the share, its forecast return less the one the CAPM requires",
+            "remember": "the market's risk premium in percent",
+            "analyze": "the alpha of the share (forecast return less required return), to two decimals",
         },
         evaluate=(
             "A [colleague|client] calls the share {claim}. Judge the call by the CAPM: the share is ...",
@@ -141,18 +141,22 @@ WACC = Family(
         ),
     ),
     asks=asks_for(
-        "the weighted average cost of capital",
+        "the weighted average cost of capital in percent, to two decimals",
         at={
-            "remember": "the cost of debt after tax",
-            "understand": "the weight of debt in the capital structure",
-            "analyze": "the part of the cost of capital, in percentage points, that the tax shield saves",
+            "remember": "the cost of debt after tax in percent, to two decimals",
+            "understand": "the weight of debt in the capital structure in percent, to two decimals",
+            "analyze": "the fall of the cost of capital due to the tax shield, in percentage points to two "
+            "decimals",
         },
         create=(
             (
                 "Set up a hurdle rate for projects of average risk from the parts given; what is "
-                "it, if it equals the after-tax cost of all capital?"
+                "it to two decimals, if it equals the after-tax cost of all capital?"
             ),
-            "Design a discount rate for the firm's free cash flow out of these figures and state it.",
+            (
+                "Design a discount rate for the firm's free cash flow out of these figures and "
+                "state it to two decimals."
+            ),
         ),
     ),
     solve=finance.wacc,
@@ -190,7 +194,7 @@ DIVIDENDS = Family(
         "the value of the share in dollars by constant dividend growth, to the cent",
         at={
             "remember": "the last dividend per share in dollars, to the cent",
-            "understand": "the sustainable growth rate",
+            "understand": "the sustainable growth rate in percent",
             "analyze": "the justified ratio of price to next year's earnings, to two decimals",
         },
     ),
@@ -232,20 +236,20 @@ PORTFOLIO = Family(
         ),
     ),
     asks=asks_for(
-        "the standard deviation of the portfolio's return",
+        "the standard deviation of the portfolio's return in percent, to two decimals",
         at={
-            "remember": "the expected return of the portfolio",
+            "remember": "the expected return of the portfolio in percent",
             "understand": "the covariance of the two returns as a decimal fraction, to five decimals",
             "analyze": "the Sharpe ratio of the portfolio, to two decimals",
         },
         create=(
             (
                 "Assemble the two-by-two covariance matrix, combine it with the weights, and give "
-                "the standard deviation that comes out."
+                "the standard deviation that comes out, to two decimals."
             ),
             (
                 "Form one risk figure for the client's statement, the standard deviation of the "
-                "whole, out of these parts."
+                "whole to two decimals, out of these parts."
             ),
         ),
     ),
@@ -284,7 +288,7 @@ FORWARD = Family(
     asks=asks_for(
         "the arbitrage-free forward rate in {quote} per {base}, to four decimals",
         at={
-            "remember": "the interest earned on {quote} over the term, as a percentage",
+            "remember": "the interest earned on {quote} over the term in percent, to two decimals",
             "understand": "the standing of {base} in the forward market",
             "analyze": "the forward points on {base}, to one decimal (one point is 0.0001 {quote})",
         },

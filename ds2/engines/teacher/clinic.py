@@ -119,17 +119,21 @@ def benefit(p: Params, level: BloomLevel) -> Solution:
     usual, treated = Fraction(100 * p.usual, p.arm), Fraction(100 * p.treated, p.arm)
     less = usual - treated
     risks = (
-        f"The risks are {p.usual} / {p.arm} = {_rate(usual)} with usual care and {p.treated} / "
-        f"{p.arm} = {_rate(treated)} with the drug."
+        f"The risks are {p.usual} / {p.arm} = {show(usual, 2)}% with usual care and {p.treated} / "
+        f"{p.arm} = {show(treated, 2)}% with the drug."
     )
     if level is BloomLevel.REMEMBER:
         odds = 100 * Fraction(p.usual, p.arm - p.usual)
-        return solution(_rate(usual), [_rate(v) for v in (treated, odds, 100 - usual, less)], risks)
-    gap = f"The absolute risk reduction is {_rate(usual)} - {_rate(treated)} = {_rate(less)}."
+        slips = [_rate(v) for v in (treated, odds, 100 - usual, less)]
+        return solution(_rate(usual), slips, risks, f"Under usual care that is {_rate(usual)}.")
+    gap = (
+        f"The absolute risk reduction is {show(usual, 2)}% - {show(treated, 2)}% = "
+        f"{show(less, 2)}%."
+    )
     relative = 100 * less / usual
     if level is BloomLevel.UNDERSTAND:
         slips = [_rate(v) for v in (relative, 100 * treated / usual, usual + treated, treated)]
-        return solution(_rate(less), slips, risks, gap)
+        return solution(_rate(less), slips, risks, gap, f"To one decimal that is {_rate(less)}.")
     if level is BloomLevel.ANALYZE:
         slips = [_rate(v) for v in (less, 100 * treated / usual, 100 * less / treated, usual)]
         return solution(
@@ -207,7 +211,7 @@ def acid_base(p: Params, level: BloomLevel) -> Solution:
         )
     expected = Fraction(3, 2) * p.bicarbonate + 8
     winter = (
-        f"Winter's formula expects a pCO2 of 1.5 * {p.bicarbonate} + 8 = {show(expected)} mmHg."
+        f"Winter's formula expects a pCO2 of 1.5 * {p.bicarbonate} + 8 = {show(expected, 1)} mmHg."
     )
     if level in (BloomLevel.ANALYZE, BloomLevel.EVALUATE):
         kind = 0 if abs(p.carbon - expected) <= 2 else 1 if p.carbon > expected else 2
@@ -294,7 +298,7 @@ def kinetics(p: Params, level: BloomLevel) -> Solution:
         return solution(
             4 * p.half,
             [p.half, 2 * p.half, 10 * p.half, Fraction(log(2)) * p.half],
-            f"After four half-lives 1 - 1/16, about 94%, is reached: 4 * {p.half} = {4 * p.half} h.",
+            f"After four half-lives 1 - 1/16, about 94%, is reached: 4 * {p.half} = {4 * p.half}.0 h.",
             places=1,
         )
     space = f"The volume of distribution is {p.weight} kg * {show(p.spread)} L/kg = {show(volume, 1)} L."

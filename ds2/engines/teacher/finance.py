@@ -39,6 +39,7 @@ def _price(coupon: Fraction, rate: Fraction, years: int, face: int = 1000) -> Fr
 
 
 def bond(p: Params, level: BloomLevel) -> Solution:
+    """Coupon, place relative to par, Macaulay duration or price of a bond."""
     coupon, growth = 10 * p.coupon, 1 + p.rate * _HUNDRED
     price = _price(coupon, p.rate, p.years)
     if level is BloomLevel.REMEMBER:
@@ -101,9 +102,10 @@ _PRICED = (
 
 
 def capm(p: Params, level: BloomLevel) -> Solution:
+    """Market premium, alpha, verdict or required return of a share."""
     premium = p.market - p.free
     required = p.free + p.beta * premium
-    first = f"The market's premium is {show(p.market)}% - {show(p.free)}% = {show(premium)}%."
+    first = f"The market's premium is {show(p.market)}% - {show(p.free)}% = {_pct(premium)}."
     second = (
         f"The required return is {show(p.free)}% + {show(p.beta, 2)} * {show(premium)}% = "
         f"{_pct(required)}."
@@ -134,6 +136,7 @@ def capm(p: Params, level: BloomLevel) -> Solution:
 
 
 def wacc(p: Params, level: BloomLevel) -> Solution:
+    """Cost of debt after tax, weight of debt, worth of the tax shield or cost of capital."""
     total = p.equity + p.debt
     owed, owned = Fraction(p.debt, total), Fraction(p.equity, total)
     kept = 1 - p.tax * _HUNDRED
@@ -177,6 +180,7 @@ def wacc(p: Params, level: BloomLevel) -> Solution:
 
 
 def dividends(p: Params, level: BloomLevel) -> Solution:
+    """Dividend, growth, justified multiple or value of a share by constant growth."""
     payout, kept = p.payout * _HUNDRED, 1 - p.payout * _HUNDRED
     growth = p.roe * kept
     paid, gap = p.eps * payout, (p.own - growth) * _HUNDRED
@@ -220,6 +224,7 @@ def dividends(p: Params, level: BloomLevel) -> Solution:
 
 
 def portfolio(p: Params, level: BloomLevel) -> Solution:
+    """Mean, covariance, Sharpe ratio or standard deviation of two assets."""
     first, second = p.weight * _HUNDRED, 1 - p.weight * _HUNDRED
     mean = first * p.ra + second * p.rb
     means = (
@@ -243,7 +248,7 @@ def portfolio(p: Params, level: BloomLevel) -> Solution:
     variance = own + 2 * first * second * joint
     risk = Fraction(sqrt(variance))
     risks = (
-        f"The variance in squared percent is {show(own, 2)} + {show(2 * first * second * joint, 2)} "
+        f"The variance in squared percent is {show(own, 2)} + ({show(2 * first * second * joint, 2)}) "
         f"= {show(variance, 2)}, so the standard deviation is {_pct(risk)}."
     )
     average = first * p.sa + second * p.sb
@@ -276,6 +281,7 @@ _FORWARD = (
 
 
 def forward(p: Params, level: BloomLevel) -> Solution:
+    """Interest, standing, points or rate of a currency forward by covered parity."""
     part = Fraction(p.months, 12) * _HUNDRED
     price, base = 1 + p.rq * part, 1 + p.rb * part
     forward = p.spot * price / base

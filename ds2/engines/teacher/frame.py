@@ -3,11 +3,13 @@
 The teacher keeps nothing between calls, so it must know its own questions by their text. A family
 is therefore written once and used both ways:
 
-- `slots`: the parts that change (`Whole`, `Decimal`, `Word` of `slots.py`, or your own), by name;
+- `slots`: the parts that change (`Whole`, `Decimal`, `Word`, `Again` of `slots.py`, or your own),
+  by name; they are drawn in this order;
 - `scenes`: wordings that state the facts, two or more; `{name}` is a slot, `[a|b]` a choice of plain
   phrases (no slots within);
-- `asks`: for each Bloom level, wordings of what is asked (start from `wording.asks_for`); they may
-  hold slots that no scene has, and `{claim}`, which shows a wrong answer;
+- `asks`: for each Bloom level, wordings of what is asked (start from `wording.asks_for`, whose `at`
+  lets a level ask for something else); they may hold slots that no scene has, and `{claim}`, which
+  shows a wrong answer;
 - `solve(p, level)`: from the values (`p.name`) the `Solution`: truth, slips and steps;
 - `fit(p)`: turns down draws that make no good problem (a fraction of a child, a zero).
 
@@ -20,7 +22,7 @@ Rules:
   for `expression`; for `choice` the text of an option, all alike in form and length; for `label`
   a label. Slips stand in order of how often students make them; those equal to the truth or to
   an earlier one are dropped here. A `choice` needs as many slips as it has wrong options; where
-  they are numbers, missing ones are filled in by `padded`.
+  they are numbers, missing ones are filled in by `padded`. A size that cannot be filled is not used.
 - `steps` are sentences with the arithmetic shown; they become the response. The last one leads to
   the truth.
 - No pronouns that need a gender; no sentence that begins with a slot that is not a name.
@@ -120,24 +122,24 @@ _SCALES = tuple(map(Fraction, ("1.1", "0.9", "1.25", "0.75", "2", "0.5", "10")))
 
 
 def padded(found: Solution, slips: int) -> tuple[str, ...]:
-    """Return at least `slips` wrong answers: the family's own, then near values of a number.
+    """Return the family's own slips and, where the truth holds a number, near values up to `slips`.
 
-    Only the first number in the truth is changed, so that the options stay alike in form.
-
-    Raises:
-        ValueError: the truth holds no number and the family gives too few slips.
+    Only the first number in the truth is changed, so that the options stay alike in form. Fewer
+    than `slips` come back where the truth holds no number.
     """
     kept = dict.fromkeys(found.slips)
     match = _NUMBER.search(found.truth)
-    scales = [*_SCALES, *(Fraction(10 + n, 10) for n in range(3, 40))]
-    while len(kept) < slips and match and scales:
-        places = len(match.group().partition(".")[2])
-        value = show(Fraction(match.group()) * scales.pop(0), places)
-        text = found.truth[: match.start()] + value + found.truth[match.end() :]
+    if match is None:
+        return tuple(kept)
+    places = len(match[0].partition(".")[2])
+    value, unit = Fraction(match[0]), Fraction(1, 10**places)
+    near = [*(value * scale for scale in _SCALES), *(value + step * unit for step in range(1, 40))]
+    for other in near:
+        if len(kept) >= slips:
+            break
+        text = found.truth[: match.start()] + show(other, places) + found.truth[match.end() :]
         if text != found.truth:
             kept.setdefault(text)
-    if len(kept) < slips:
-        raise ValueError(f"too few slips for {found.truth!r}: {len(kept)} of {slips}")
     return tuple(kept)
 
 

@@ -166,7 +166,7 @@ DECAY = Family(
         "the activity in MBq when the time is over, to one decimal",
         at={
             "remember": "the decay constant per hour, to four decimals",
-            "understand": "the share of the nuclei that has not decayed when the time is over",
+            "understand": "the share of nuclei left when the time is over, to one decimal",
             "analyze": "the number of radioactive nuclei at the reference time in units of 10^12, to two "
             "decimals",
         },

@@ -11,7 +11,7 @@ from ds2.engines.teacher.frame import Solution, padded
 from ds2.engines.teacher.prompts import Prompt
 from ds2.engines.teacher.rates import TeacherRates
 from signatures.bloom import LEVELS, BloomLevel
-from signatures.task import AnswerKind
+from signatures.task import MAX_OPTIONS, AnswerKind
 
 _SIZES = re.compile(r"(\d{1,2}(?: or \d{1,2})*) options")
 _LABELS = re.compile(r"exactly one right answer, one of: (.+?), and nothing in the wording")
@@ -55,20 +55,37 @@ def write_instruction(
     names = ("keyword", "first_keyword", "second_keyword")
     keywords = [prompt.inputs[name] for name in names if prompt.inputs.get(name)]
     level = _level(prompt.inputs.get("level", ""))
-    vague = rng.random() < rates.vague
-    if task is None:
-        context, question, found = _generic(prompt, keywords or ["?"], level, rng)
-    else:
-        if rng.random() < rates.stock or not keywords:
-            rng = rng_of("stock", seed, task, level, rng.randrange(_STOCK))
-            keywords, vague = [rng.choice(catalog.domain(task).keywords).text], False
-        family = rng.choice(catalog.families_for(task, rng.choice(keywords)))
-        written = catalog.domain(task).write(rng, family, level, keywords, vague=vague)
-        context, question, found = written.context, written.question, written.solution
-    made: dict[str, object] = {"context": context, "question": question}
-    if prompt.wants("options"):
-        made["options"] = _options(found, _size(prompt, rng), rng, rates)
+    written = None if task is None else _of_domain(task, keywords, level, rng, rates, seed)
+    options = None
+    if written is not None and prompt.wants("options"):
+        options = _options(written[2], _sizes(prompt), rng)
+        # More options than the family has slips for: figures can be varied without end.
+        written = None if options is None else written
+    if written is None:
+        written = _generic(prompt, keywords or ["?"], level, rng)
+        if prompt.wants("options"):
+            options = _options(written[2], _sizes(prompt), rng)
+    made: dict[str, object] = {"context": written[0], "question": written[1]}
+    if options is not None:
+        made["options"] = _spoilt(options, rng) if rng.random() < rates.bad_options else options
     return made
+
+
+def _of_domain(
+    task: str,
+    keywords: list[str],
+    level: BloomLevel,
+    rng: Random,
+    rates: TeacherRates,
+    seed: int,
+) -> tuple[str, str, Solution]:
+    vague = rng.random() < rates.vague
+    if rng.random() < rates.stock or not keywords:
+        rng = rng_of("stock", seed, task, level, rng.randrange(_STOCK))
+        keywords, vague = [rng.choice(catalog.domain(task).keywords).text], False
+    family = rng.choice(catalog.families_for(task, rng.choice(keywords)))
+    written = catalog.domain(task).write(rng, family, level, keywords, vague=vague)
+    return written.context, written.question, written.solution
 
 
 def _generic(
@@ -87,18 +104,24 @@ def _generic(
     return "", f"{facts} {question}", found
 
 
-def _options(found: Solution, size: int, rng: Random, rates: TeacherRates) -> list[str]:
-    wrong = list(padded(found, size - 1))[: size - 1]
-    options = [found.truth, *wrong]
-    rng.shuffle(options)
-    if rng.random() < rates.bad_options:
-        fault = rng.randrange(3)
-        if fault == 0:
-            return options[:-1]
-        if fault == 1:
-            return [options[-1], *options[1:]]
-        return [f"{chr(65 + i)}. {option}" for i, option in enumerate(options)]
-    return options
+def _options(found: Solution, sizes: list[int], rng: Random) -> list[str] | None:
+    """Return options in seeded order, of one of the sizes; None where no size can be filled."""
+    for size in rng.sample(sizes, len(sizes)):
+        wrong = padded(found, size - 1)
+        if len(wrong) >= size - 1:
+            options = [found.truth, *wrong[: size - 1]]
+            rng.shuffle(options)
+            return options
+    return None
+
+
+def _spoilt(options: list[str], rng: Random) -> list[str]:
+    fault = rng.randrange(3)
+    if fault == 0:
+        return options[:-1]
+    if fault == 1:
+        return [options[-1], *options[1:]]
+    return [f"{chr(65 + i)}. {option}" for i, option in enumerate(options)]
 
 
 def _level(text: str) -> BloomLevel:
@@ -117,8 +140,8 @@ def _labels(prompt: Prompt) -> tuple[str, ...]:
     return tuple(part.strip() for part in match[1].split(", ")) if match else ()
 
 
-def _size(prompt: Prompt, rng: Random) -> int:
+def _sizes(prompt: Prompt) -> list[int]:
     desc = next((field.desc for field in prompt.outputs if field.name == "options"), "")
     match = _SIZES.search(desc)
-    sizes = [int(n) for n in match[1].split(" or ")] if match else [4]
-    return min(max(rng.choice(sizes), 2), 26)
+    found = [int(n) for n in match[1].split(" or ")] if match else [4]
+    return [min(max(size, 2), MAX_OPTIONS) for size in found]

@@ -38,9 +38,8 @@ def _fresh(
 ) -> list[str]:
     taken = {_fold(text) for text in known}
     if task is None or "passage" in prompt.inputs:
-        pool = generic.keyword_pool(
-            [prompt.inputs.get(name, "") for name in ("passage", "examples", "task", "seeds")]
-        )
+        texts = [prompt.inputs.get(name, "") for name in ("passage", "task", "seeds")]
+        pool = generic.keyword_pool(_listed(prompt.inputs.get("examples", "")), texts)
         left = [word for word in pool if _fold(word) not in taken]
         # Single words come first in the pool and are the better keywords.
         head = left[: 2 * count]

@@ -140,7 +140,8 @@ CONDITIONAL = Family(
     ),
     asks=asks_for("the statement that must be true"),
     solve=reasoning.conditional,
-    fit=lambda p: any(p.fact in (name, reasoning.EVENTS[name]) for name in (p.p, p.q, p.r)),
+    # A denied condition or a met result proves nothing, so neither is what is known.
+    fit=lambda p: p.fact in (p.p, p.q, reasoning.EVENTS[p.q], reasoning.EVENTS[p.r]),
 )
 
 

@@ -121,7 +121,7 @@ BENEFIT = Family(
         "arm": Whole(200, 900, 50),
         "usual": Whole(20, 160),
         "treated": Whole(10, 140),
-        "years": Whole(1, 5),
+        "years": Whole(2, 5),
     },
     scenes=(
         (
@@ -161,7 +161,9 @@ def _acidaemic(p: Params) -> bool:
     gap = p.sodium - p.chloride - p.bicarbonate
     ph = 6.1 + log10(p.bicarbonate / (0.03 * p.carbon))
     apart = abs(p.carbon - Fraction(3, 2) * p.bicarbonate - 8)
-    return 14 <= gap <= 36 and 6.9 < ph < 7.34 and (apart <= 1 or 4 <= apart <= 12)
+    return (
+        14 <= gap <= 36 and p.albumin >= 2 and 6.9 < ph < 7.34 and (apart <= 1 or 4 <= apart <= 12)
+    )
 
 
 ACID_BASE = Family(
@@ -175,7 +177,7 @@ ACID_BASE = Family(
         "sodium": Whole(130, 146),
         "chloride": Whole(92, 110),
         "bicarbonate": Whole(6, 19),
-        "albumin": Decimal(2, 4),
+        "albumin": Decimal(1, 3),
         "carbon": Whole(14, 48),
     },
     scenes=(

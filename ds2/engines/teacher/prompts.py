@@ -16,6 +16,10 @@ from functools import lru_cache
 from dspy import lm15
 
 _FIELD = re.compile(r"^\d+\. `(\w+)` \((Literal\[.*\]|.+?)\):(?: (.*))?$", re.MULTILINE)
+# How the adapters name the members of an enum, which the field's type does not tell.
+_MEMBERS = re.compile(
+    r"\{(\w+)\} +# note: the value you produce must be one of: (.+?)(?:\",?)?$", re.MULTILINE
+)
 _OUTPUTS = "Your output fields are:"
 _OBJECTIVE = "In adhering to this structure, your objective is:"
 _HEADER = re.compile(r"^\[\[ ## (\w+) ## \]\][ \t]*$", re.MULTILINE)
@@ -27,7 +31,7 @@ _NAMED = re.compile(r"`(?:\[\[ ## )?(\w+)(?: ## \]\])?`")
 
 @dataclass(frozen=True, slots=True)
 class OutputField:
-    """A field the reply must hold; `choices` is the closed set of a `Literal`, else empty."""
+    """A field the reply must hold; `choices` is the closed set of a `Literal` or an enum, else empty."""
 
     name: str
     type: str
@@ -112,8 +116,11 @@ def _signature(system: str) -> Signature:
     inputs = frozenset(match[1] for match in _FIELD.finditer(before)) if found else frozenset()
     fields, _, objective = after.partition(_OBJECTIVE)
     listed = re.split(r"\n(?:All interactions|Inputs will have)", fields, maxsplit=1)[0]
+    members = {match[1]: tuple(match[2].split("; ")) for match in _MEMBERS.finditer(fields)}
     outputs = {
-        match[1]: OutputField(match[1], match[2], _choices(match[2]), match[3] or "")
+        match[1]: OutputField(
+            match[1], match[2], _choices(match[2]) or members.get(match[1], ()), match[3] or ""
+        )
         for match in _FIELD.finditer(listed)
     }
     return Signature(inputs, outputs, " ".join(objective.split()))
@@ -137,7 +144,9 @@ def _values(body: str, names: frozenset[str]) -> dict[str, str]:
         if match[1] not in seen and (match[1] in names or not names):
             seen.add(match[1])
             marks.append(match)
-    ends = [match.start() for match in marks[1:]] + [len(body)]
+    if not marks:
+        return {}
+    ends = [*(match.start() for match in marks[1:]), len(body)]
     return {
         match[1]: body[match.end() : end].strip() for match, end in zip(marks, ends, strict=True)
     }

@@ -76,7 +76,7 @@ TRIAL = Family(
     slots={
         "drug": _DRUGS,
         "people": _PEOPLE,
-        "scale": Word(("pain", "quality of life", "fatigue", "physical function", "sleep")),
+        "scale": Word(("pain relief", "quality of life", "vitality", "physical function", "sleep")),
         "n": Whole(120, 900, 2),
         "weeks": Whole(8, 52, 4),
         "relevant": Whole(3, 8),
@@ -226,7 +226,7 @@ CROSSOVER = Family(
         "n": Whole(16, 80, 2),
         "weeks": Whole(2, 8),
         "gain": studies.Effect(-2, 7, 1.5, 4.5),
-        "carry": studies.PValue(100),
+        "carry": studies.PValue(100, below=0.3),
     },
     scenes=(
         (
@@ -288,7 +288,7 @@ KEYWORDS = (
          also="accuracy of a diagnostic test"),
     node("dose-response relationship", "dose_response", core=True, needs="trend test",
          also="dose response"),
-    node("crossover design", "crossover", core=True, needs="within-subject comparison",
+    node("crossover design", "crossover", core=True, needs="within-subject comparison, washout period",
          also="cross-over trial"),
     node("meta-analysis", "review", core=True, needs="risk ratio, systematic review",
          also="pooled analysis"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import astuple, dataclass, fields
 
+from signatures.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class TeacherRates:
     """The faults of the teacher; every value is a share or a probability from 0 to 1.
 
     The defaults are set so that with five draws and a threshold of 0.6 some 70 to 75 % of the
-    instructions are accepted, and 97 % of those accepted are right.
+    instructions are accepted, and 97 % of those accepted are right (93 to 96 % where there are only
+    three answers to choose from: wrong ones agree more often there).
 
     Args:
         right: chance of a right answer to the easiest question (Remember, difficulty 0).
@@ -40,18 +43,21 @@ class TeacherRates:
         numbered: share of keyword lists whose items carry numbers.
         bulleted: share of keyword lists whose items carry bullets.
         judged: chance that a judge of the level names the level that was asked for.
+
+    Raises:
+        ConfigError: a rate is not from 0 to 1.
     """
 
-    right: float = 0.97
-    level_fall: float = 0.16
-    family_fall: float = 0.22
-    spread: float = 0.1
-    misconceived: float = 0.025
+    right: float = 0.98
+    level_fall: float = 0.12
+    family_fall: float = 0.16
+    spread: float = 0.08
+    misconceived: float = 0.012
     misconception: float = 0.65
     blunder: float = 0.25
-    vague: float = 0.15
-    vague_right: float = 0.25
-    vague_open: float = 0.3
+    vague: float = 0.23
+    vague_right: float = 0.28
+    vague_open: float = 0.5
     dressed: float = 0.06
     short: float = 0.2
     malformed: float = 0.02
@@ -71,7 +77,13 @@ class TeacherRates:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value <= 1:
-                raise ValueError(f"{field.name} must be from 0 to 1 (got {value!r})")
+                raise ConfigError.rule(
+                    "Setting up the simulated teacher failed",
+                    name=field.name,
+                    rule="be from 0 to 1",
+                    value=value,
+                    todo="Give a share or a probability.",
+                )
 
     @classmethod
     def perfect(cls) -> TeacherRates:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
-from math import log, log10, sqrt
+from math import exp, log, log10, sqrt
 from typing import NamedTuple
 
 from ds2.engines.teacher.frame import Params, Solution, show, solution
@@ -183,7 +183,7 @@ def cross(mother: str, father: str) -> Brood:
 
 
 def _ratio(value: Fraction) -> str:
-    return f"{value.numerator}/{value.denominator}"
+    return str(value)
 
 
 _TEXTBOOK = (Fraction(9, 16), Fraction(3, 4), Fraction(3, 8), Fraction(3, 16), Fraction(1, 4))
@@ -263,7 +263,7 @@ def decay(p: Params, level: BloomLevel) -> Solution:
     lives = p.hours / half
     halves = f"The time is {p.hours} / {show(half)} = {show(lives, 3)} half-lives."
     if level is BloomLevel.UNDERSTAND:
-        shares = [100 * value for value in (1 - left, Fraction(2.718281828 ** -float(lives)))]
+        shares = [100 * value for value in (1 - left, Fraction(exp(-lives)))]
         return solution(
             f"{show(100 * left, 1)}%",
             [f"{show(value, 1)}%" for value in (*shares, 100 / (1 + lives), 50 / lives)],
@@ -298,7 +298,7 @@ def decay(p: Params, level: BloomLevel) -> Solution:
     return solution(
         p.activity * left,
         [
-            p.activity * Fraction(2.718281828 ** -float(lives)),
+            p.activity * Fraction(exp(-lives)),
             p.activity * (1 - left),
             p.activity * Fraction(2 ** -float(1 / lives)),
             p.activity / (1 + lives),

@@ -177,7 +177,7 @@ class Synthesis:
 
 @dataclass(frozen=True, slots=True)
 class Doses:
-    """Mean changes at three rising doses, such as `1.2, 2.3 and 3.1`; two thirds rise throughout."""
+    """Mean changes at three rising doses, such as `1.2, 2.3 and 3.1`; more than half rise throughout."""
 
     @property
     def pattern(self) -> str:
@@ -198,17 +198,18 @@ class Doses:
 
 @dataclass(frozen=True, slots=True)
 class PValue:
-    """A P value with three decimals, half of them below `bar` (given in thousandths)."""
+    """A P value with three decimals, a share of them (`below`) under `bar` (in thousandths)."""
 
     bar: int
+    below: float = 0.5
 
     @property
     def pattern(self) -> str:
         return r"0\.\d{3}"
 
     def draw(self, rng: Random, taken: Collection[Any]) -> Fraction:  # noqa: ARG002
-        below = rng.random() < 0.5
-        drawn = rng.randint(1, self.bar - 1) if below else rng.randint(self.bar + 1, 900)
+        bounds = (1, self.bar - 1) if rng.random() < self.below else (self.bar + 1, 900)
+        drawn = rng.randint(*bounds)
         return Fraction(drawn, 1000)
 
     def show(self, value: Fraction) -> str:

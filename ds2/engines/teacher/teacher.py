@@ -39,13 +39,14 @@ class Teacher:
     def __init__(self, seed: int = 0, rates: TeacherRates | None = None) -> None:
         self.seed = seed
         self.rates = TeacherRates() if rates is None else rates
+        self._nature = (TEACHER_VERSION, seed, self.rates.digest)
 
     def reply(self, request: lm15.Request) -> lm15.Response:
         """Return the reply to `request`; any prompt is answered, none raises."""
         prompt = read_prompt(request)
         config = request.config
         number = 0 if config.temperature == 0 else (config.seed or 0)
-        rng = rng_of(TEACHER_VERSION, self.seed, self.rates.digest, number, prompt.text)
+        rng = rng_of(*self._nature, number, prompt.text)
         text, finish = self._reply(prompt, rng)
         for stop in config.stop or ():
             text = text.partition(stop)[0] if stop else text
