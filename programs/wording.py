@@ -28,8 +28,8 @@ def clean_keyword(text: str) -> str | None:
     text = unicodedata.normalize("NFKC", _LEAD.sub("", text))
     text = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in text)
     text = _LEAD.sub("", text).strip().strip(_WRAPS).replace("_", " ")
-    text = " ".join(text.split()).strip(_WRAPS + " ").rstrip(".,;:。、；：")
-    if not any(c.isalnum() for c in text) or len(text) > MAX_KEYWORD:
+    text = " ".join(text.split()).lstrip(_WRAPS + " ").rstrip(_WRAPS + " .,;:。、；：")
+    if not any(c.isalpha() for c in text) or len(text) > MAX_KEYWORD:
         return None
     return text
 

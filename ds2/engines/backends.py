@@ -194,7 +194,7 @@ def native_backend(asked: Asked, named: Named) -> Backend:
         thinks,
         dialect=f"{found.dialect} {url or named.provider}",
         open_engine=lambda: NativeEngine(route, shape),
-        schema=_takes_schema(asked.model),
+        schema=_takes_schema(f"{named.provider}:{named.model}"),
     )
 
 

@@ -26,6 +26,7 @@ MAX_WORDS = 6
 MAX_PARTS = 64
 """Parts of a list, set or matrix."""
 
+_MIN_WORD = 3
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _WORDS_ALONE = re.compile(r"[^\W\d_]{2,}(?: [^\W\d_]+)*")
 _THOUSANDS = re.compile(r"[-+]?[$]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:[%°]|(?=\D)(?![,\d]).*)?")
@@ -157,5 +158,10 @@ def _value(text: str) -> str:
 def _textual(text: str) -> str:
     """Return the text in one spelling, marked so that it never meets the key of a value."""
     if _WORDS_ALONE.fullmatch(text):
-        return "~" + text.casefold()
+        return "~" + " ".join(_folded(word) for word in text.split(" "))
     return "~" + _LONE_BRACES.sub(r"\1", _LOOSE_BLANK.sub("", text))
+
+
+def _folded(word: str) -> str:
+    """Fold the capital of a word such as `Even`; `AB` and `ab` may name different things."""
+    return word.casefold() if len(word) >= _MIN_WORD and word[1:].islower() else word

@@ -478,3 +478,16 @@ def test_json_replies_are_one_object_with_the_fields_in_order() -> None:
     sent = request(JSON, answer_signature(task), {"question": "1 + 1?"})
     made = json.loads(Teacher(0, SURE).reply(sent).message.text)
     assert list(made) == ["reasoning", "answer"]
+
+
+def test_wrong_steps_lead_to_the_wrong_option_that_is_given() -> None:
+    task, wrong = load_task("cfa"), 0
+    rates = TeacherRates(vague=0, malformed=0, truncated=0, refused=0, dressed=0, right=0.6)
+    for seed in range(40):
+        inputs = brief(task, keyword="cost of equity")
+        made = ask(Teacher(0, SURE), CHAT, instruction_signature(task, 1), inputs, seed=seed)
+        drawn = ask(Teacher(0, rates), CHAT, answer_signature(task), question_of(task, made))
+        if drawn["answer"] != truth(made["question"], made["options"]):
+            wrong += 1
+            assert made["options"][ord(drawn["answer"]) - 65] in drawn["reasoning"]
+    assert wrong > 5

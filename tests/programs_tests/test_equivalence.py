@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from programs.equivalence import Reading, read_answer, tally
-from programs.equivalence.number import number_key
+from programs.equivalence.written import number_key
 from signatures.errors import TaskError
 from signatures.task import AnswerFormat
 
@@ -108,6 +110,11 @@ NUMBER_PAIRS = [
     ("1.005", "1.01", False),
     ("99.99", "100", False),
     ("1000000", "1e6", True),
+    ("0,123", "0.123", True),
+    ("$5m", "5000000", True),
+    ("$5m$", "5", True),
+    ("5 = x", "5", True),
+    ("answer: 5 because 2+3", "5", True),
 ]
 
 EXPRESSION_PAIRS = [
@@ -184,6 +191,12 @@ EXPRESSION_PAIRS = [
     ("x_{1}", "x_1", True),
     (r"3\pm\sqrt{2}", r"3 \pm \sqrt 2", True),
     (r"3+\sqrt{2}", r"3-\sqrt{2}", False),
+    ("1 1/2", "11/2", False),
+    ("1 1/2", r"\frac{3}{2}", True),
+    ("x 1 2", "x 12", False),
+    ("2^10", "1024", True),
+    ("AB", "ab", False),
+    ("{3}", "3", True),
     (r"\log_2 8", r"\log_{2}8", True),
     ("12", "21", False),
     ("0", "-0", True),
@@ -213,6 +226,13 @@ CHOICE_PAIRS = [
     ("A company that lends", "A", True),
     ("a", "A", True),
     ("D: none of these", "None of these", True),
+    ("Option C.", "C", True),
+    ("【C】", "C", True),
+    ("答案是C", "C", True),
+    ("La respuesta es C", "C", True),
+    ("C: because it is riper", "C", True),
+    ("C the 12 pears", "C", True),
+    ("the 12 pears (option C)", "C", True),
 ]
 
 LABEL_PAIRS = [
@@ -224,6 +244,10 @@ LABEL_PAIRS = [
     ("(maybe)", "maybe", True),
     ("**No**", "no", True),
     (r"\text{yes}", "yes", True),
+    ("Yes it does", "yes", True),
+    ("YES - it does", "yes", True),
+    ("Yes—as shown", "yes", True),
+    ("y", "yes", True),
     ("yes", "no", False),
     ("maybe", "no", False),
 ]
@@ -291,6 +315,10 @@ UNREADABLE = [
             "unknown",
             "...",
             "x = 5 or x = 7",
+            "6 (five)",
+            "0x10",
+            "more than 5",
+            "5 or more",
         )
     ),
     *(
@@ -307,6 +335,7 @@ UNREADABLE = [
             "E. coli",
             "C) 12 apples",
             "not (C)",
+            "the 12 pears (option B)",
             "none",
             "13 apples",
         )
@@ -620,10 +649,58 @@ def test_a_number_is_the_same_however_it_is_written(numerator: int, denominator:
     assert read(NUMBER, whole).key == read(NUMBER, f"${numerator}.00").key == str(numerator)
 
 
+def _sum(parts: tuple[tuple[str, float], tuple[str, float]], sign: str) -> tuple[str, float]:
+    (left, a), (right, b) = parts
+    return f"{left}{sign}({right})", a + b if sign == "+" else a - b
+
+
+def _quotient(parts: tuple[tuple[str, float], tuple[str, float]]) -> tuple[str, float]:
+    (top, a), (bottom, b) = parts
+    return rf"\frac{{{top}}}{{{bottom}}}", a / b if b else math.nan
+
+
+valued = st.recursive(
+    st.one_of(
+        st.integers(0, 30).map(lambda n: (str(n), float(n))),
+        st.integers(0, 300).map(lambda n: (f"{n / 100:.2f}", n / 100)),
+        st.integers(0, 60).map(lambda n: (rf"\sqrt{{{n}}}", math.sqrt(n))),
+        st.tuples(st.integers(1, 9), st.integers(1, 9)).map(
+            lambda p: (rf"2\frac{{{p[0]}}}{{{p[0] + p[1]}}}", 2 + p[0] / (p[0] + p[1]))
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.builds(_sum, st.tuples(inner, inner), st.sampled_from("+-")),
+        st.tuples(inner, inner).map(lambda p: (f"({p[0][0]})({p[1][0]})", p[0][1] * p[1][1])),
+        st.tuples(inner, inner).map(_quotient),
+        st.tuples(inner, st.integers(1, 3)).map(lambda p: (f"({p[0][0]})^{p[1]}", p[0][1] ** p[1])),
+    ),
+    max_leaves=5,
+)
+
+
+@laws
+@given(valued)
+def test_the_key_of_an_expression_has_its_value(expression: tuple[str, float]) -> None:
+    written, value = expression
+    key = read(EXPRESSION, written).key
+    assert key is not None
+    if not key.startswith("~"):
+        found = eval(key, {"sqrt": math.sqrt, "__builtins__": {}})  # noqa: S307
+        assert math.isclose(found, value, rel_tol=1e-9, abs_tol=1e-7 * max(1.0, abs(value)))
+
+
+@laws
+@given(st.fractions(max_denominator=50), st.fractions(max_denominator=50))
+def test_two_fractions_have_one_key_exactly_when_they_are_equal(a: Fraction, b: Fraction) -> None:
+    first = read(EXPRESSION, rf"\frac{{{3 * a.numerator}}}{{{3 * a.denominator}}}")
+    second = read(EXPRESSION, f"{b.numerator}/{b.denominator}")
+    assert (first.key == second.key) is (a == b)
+
+
 @laws
 @given(st.fractions())
-def test_a_number_key_reads_back_as_itself(value: object) -> None:
-    key = number_key(value)  # type: ignore[arg-type]
+def test_a_number_key_reads_back_as_itself(value: Fraction) -> None:
+    key = number_key(value)
     assert read(NUMBER, key).key == key
 
 
