@@ -94,7 +94,10 @@ class Probe:
 
     async def seed(self) -> Finding:
         """Return whether two equal seeds agree and others differ, at temperature 1."""
-        draws = await together(*(self._ask(seed=s, temperature=1.0) for s in (1, 1, 2, 3)))
+        try:
+            draws = await together(*(self._ask(seed=s, temperature=1.0) for s in (1, 1, 2, 3)))
+        except _REFUSALS as error:
+            return Finding("unknown", f"a draw at temperature 1 is refused: {_first_line(error)}")
         first, again, *others = [text_of(draw) for draw in draws]
         if len({first, again, *others}) == 1:
             return Finding("equal", "draws at temperature 1 are all equal: a vote would be empty")

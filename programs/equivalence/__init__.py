@@ -127,7 +127,12 @@ def _may_be_marked(typed: str) -> bool:
 @lru_cache(maxsize=64)
 def _closing(fmt: AnswerFormat) -> Closing:
     before, _, after = fmt.close("\0").partition("\0")
-    return Closing(before, after, letters=fmt.kind is AnswerKind.CHOICE)
+    return Closing(
+        before,
+        after,
+        letters=fmt.kind is AnswerKind.CHOICE,
+        words=fmt.kind is AnswerKind.TEXT,
+    )
 
 
 def _reader(fmt: AnswerFormat, options: tuple[str, ...], question: str) -> Reader:

@@ -51,11 +51,13 @@ class Closing(NamedTuple):
         before: what stands before the answer in the closing line.
         after: what stands after it.
         letters: answers are letters, so that a line `A: ...` is an option and no answer.
+        words: answers are words, so that bold inside a typed answer is emphasis and no mark.
     """
 
     before: str
     after: str
     letters: bool
+    words: bool
 
 
 class Mark(NamedTuple):
@@ -90,7 +92,7 @@ def salvage(reader: Reader, text: str, *, closing: Closing, question: str) -> Re
 
 def marked(reader: Reader, text: str, *, closing: Closing) -> Reading | None:
     """Return what `reader` makes of the strongest mark in `text`, or None where there is no mark."""
-    for mark in marks(text[-MAX_TEXT:], closing):
+    for mark in marks(text[-MAX_TEXT:], closing, bold=not closing.words):
         if mark.text is not None:
             reading = reader.lead(mark.text) if mark.sentence else reader.read(mark.text)
             if mark.binding or reading.problem != NOTHING:
@@ -98,7 +100,7 @@ def marked(reader: Reader, text: str, *, closing: Closing) -> Reading | None:
     return None
 
 
-def marks(text: str, closing: Closing) -> Iterator[Mark]:
+def marks(text: str, closing: Closing, *, bold: bool = True) -> Iterator[Mark]:
     """Yield the marked places of a reply, strongest first."""
     yield from _fields(text)
     if "\\" in text:
@@ -109,9 +111,9 @@ def marks(text: str, closing: Closing) -> Iterator[Mark]:
     answers = _ANSWER_OF_LETTERS if closing.letters else _ANSWER
     for answer in reversed(answers.findall(text)[-2:]):
         yield Mark(answer[:MAX_CANDIDATE], binding=False, sentence=True)
-    if "**" in text:
-        for bold in reversed(_BOLD.findall(text)[-2:]):
-            yield Mark(bold, binding=False, sentence=False)
+    if bold and "**" in text:
+        for strong in reversed(_BOLD.findall(text)[-2:]):
+            yield Mark(strong, binding=False, sentence=False)
 
 
 def _fields(text: str) -> Iterator[Mark]:

@@ -44,7 +44,7 @@ class TextReader:
         """Read the whole candidate as the answer."""
         if len(candidate) > 2 * MAX_TEXT_ANSWER:
             return unreadable(f"longer than {MAX_TEXT_ANSWER} characters")
-        shown = " ".join(_WRAPPER.sub(r"\1", candidate).split()).strip(' *_`"')
+        shown = " ".join(_WRAPPER.sub(r"\1", candidate).replace("**", "").split()).strip(' *_`"')
         key = normal(shown)
         if not any(character.isalnum() for character in key):
             return unreadable(NOTHING)

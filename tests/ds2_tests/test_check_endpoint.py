@@ -188,9 +188,11 @@ def test_options_that_are_refused_are_named() -> None:
     assert report.ok
 
 
-def test_a_refused_temperature_is_a_problem_in_plain_words() -> None:
+@pytest.mark.parametrize("allowed", [{1}, set()], ids=["1-only", "none"])
+def test_a_refused_temperature_is_a_problem_in_plain_words(allowed: set[float]) -> None:
     def fixed(asked: dict[str, Any], _: dict[str, Any]) -> web.Response | None:
-        return refuse("temperature must be 1") if asked.get("temperature", 1) != 1 else None
+        refused = asked.get("temperature") not in {None, *allowed}
+        return refuse("temperature must be 1") if refused else None
 
     with odd_server(bent(fixed), ("simulated",)) as (url, _):
         report = check(backend(url), TASK)

@@ -260,6 +260,7 @@ TEXT_PAIRS = [
     ("“Paris”", "Paris", True),
     ("cafe\u0301", "café", True),
     ("An apple", "apple", True),
+    ("the **Krebs** cycle", "Krebs cycle", True),
     ("Paris", "London", False),
     ("vitamin A", "vitamin", False),
     ("光合作用。", "光合作用", True),
