@@ -1,47 +1,75 @@
-# DS2: `make demo` makes a dataset, `make test` runs the tests. Both need python3 and make only.
-# Written for GNU make 3.81, which macOS ships.
+# DS2: `make demo` makes a dataset, `make test` runs the tests.
+# Needs python3 (3.11 to 3.13) and make; written so that GNU make 3.81, which macOS has, reads it.
 
 PYTHON ?= python3
-VENV   ?= .venv
-DEMO   ?= runs/demo
 
-BIN    := $(VENV)/bin
-PARTS  := signatures programs optimizers ds2
-CODE   := $(PARTS) tests $(wildcard benchmarks)
+BIN    := .venv/bin
 INPUTS := pyproject.toml constraints.txt
+RANGE  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-# A folder that holds files; make looks at these names only through the rules below.
 .PHONY: help demo test lint check format clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help: ## Show these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed ## Make 60 rows with the simulated teacher, in runs/demo
-	@rm -rf "$(DEMO)"
-	"$(BIN)/ds2" run gsm8k --target 60 --out "$(DEMO)"
-	@echo "The dataset is in $(DEMO)/dataset; its card is $(DEMO)/dataset/README.md."
+demo: .venv/.installed ## Make 60 rows with the simulated teacher: no key, no network
+	@rm -rf runs/demo
+	$(BIN)/ds2 run gsm8k --target 60 --out runs/demo
+	@echo 'Load it with: datasets.load_dataset("runs/demo/dataset")'
 
-test: $(VENV)/.installed-dev ## Run the tests
-	"$(BIN)/python" -m pytest $(ARGS)
+test: .venv/.installed-dev ## Run the tests; ARGS="-k vote" goes to pytest
+	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/.installed-dev ## Check format, lint, types and the direction of imports
-	"$(BIN)/ruff" format --check $(CODE)
-	"$(BIN)/ruff" check $(CODE)
-	"$(BIN)/mypy"
-	"$(BIN)/lint-imports"
+lint: .venv/.installed-dev ## Check format, style, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 check: lint test ## Lint, then test
 
-format: $(VENV)/.installed-dev ## Format the code and mend what ruff can mend
-	"$(BIN)/ruff" format $(CODE)
-	"$(BIN)/ruff" check --fix $(CODE)
+format: .venv/.installed-dev ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
-clean: ## Remove the environment and what was built; runs/ stays
-	rm -rf "$(VENV)" build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache \
+clean: ## Remove the environment and caches; runs/ stays
+	rm -rf .venv build dist ds2_instruct.egg-info .mypy_cache .ruff_cache .pytest_cache \
 	  .import_linter_cache .hypothesis
 
-# Each stamp is touched after its install came to an end, so that a broken one is done again.
-$(VENV)/.installed: $(VENV)/.made $(INPUTS)
-	@PYTHON="$(PYTHON)" sh tools.sh install "$(VENV)" .
-	@touch "$@"
+# The stamps stand for finished installs: a second call finds them, a broken install leaves none,
+# and a changed dependency makes them old. The package is installed in place, so code needs none.
+.venv/.installed: $(BIN)/python $(INPUTS)
+	@echo 'Installing DS2 and its libraries into .venv: some 700 MB, a minute or a few.'
+	$(call install,.)
+	@touch .venv/.installed
+
+.venv/.installed-dev: $(BIN)/python $(INPUTS)
+	@echo 'Installing DS2, its libraries and the tools for its tests into .venv: some 800 MB.'
+	$(call install,.[dev])
+	@touch .venv/.installed .venv/.installed-dev
+
+install = @if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'; \
+	else \
+	  { $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip; } && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '$(1)'; \
+	fi
+
+$(BIN)/python:
+	@for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+	  if "$$python" -c '$(RANGE)' 2>/dev/null; then \
+	    echo "Making .venv with $$("$$python" --version)."; \
+	    rm -rf .venv; \
+	    if command -v uv >/dev/null 2>&1; then \
+	      exec uv venv --quiet --python "$$python" .venv; \
+	    fi; \
+	    exec "$$python" -m venv .venv; \
+	  fi; \
+	done; \
+	echo "DS2 needs Python 3.11, 3.12 or 3.13: $(PYTHON) is another version or missing, and there" \
+	  "is no python3.13, python3.12 or python3.11 on PATH. Install one of them, or name it:" \
+	  "make demo PYTHON=/path/to/python3.12" >&2; \
+	exit 1

@@ -27,7 +27,7 @@ from programs.voting import SelfConsistency
 from signatures.bloom import BloomLevel
 from signatures.errors import ProgramError, TaskError
 from signatures.records import Instruction, Rejection, Vote, content_id, make_row
-from signatures.task import AnswerKind, TaskSpec, load_task
+from signatures.task import AnswerFormat, AnswerKind, TaskSpec, load_task
 
 SAVE_FORMAT = 1
 
@@ -127,11 +127,10 @@ class DS2Instruct(dspy.Module):
             )
             return _outcome(rejection=rejection, instruction=instruction, vote=vote)
         steps = vote.samples[vote.response].reasoning
-        closing = self.task.answer.close(vote.winner)
         row = make_row(
             instruction,
             vote,
-            response=_respond(steps, closing),
+            response=_respond(steps, vote.winner, self.task.answer),
             task=self.task.name,
             teacher=self.config.teacher,
             model=self.config.model or self._model(),
@@ -234,12 +233,17 @@ def _outcome(**parts: Any) -> dspy.Prediction:
     )
 
 
-def _respond(steps: str, closing: str) -> str:
-    """Return the steps and the closing line, which stands once even where the steps gave it already."""
-    steps = steps.strip()
-    # Only a line or a sentence of its own: a bare `{answer}` also ends other words and figures.
+def _respond(steps: str, answer: str, fmt: AnswerFormat) -> str:
+    """Return the steps and the closing line, which stands once even where the steps gave it already.
+
+    What is taken off is a last line or sentence that opens as the closing line does, for its answer
+    may be spelled otherwise; where the closing line is the bare answer, only that answer itself.
+    """
+    steps, closing = steps.strip(), fmt.close(answer)
+    opening = fmt.close("\0").partition("\0")[0].strip()
+    rest = rf"{re.escape(opening)}[^\n]{{0,{len(answer) + 12}}}" if opening else re.escape(closing)
     given = re.search(
-        rf"(?:\A|\n|(?<=[.!?])\s+|(?<=[。！？]))[ \t*_`]*{re.escape(closing)}[ \t*_`.。]*\Z",
+        rf"(?:\A|\n|(?<=[.!?])\s+|(?<=[。！？]))[ \t*_`]*{rest}[ \t*_`.。]*\Z",
         steps,
         re.IGNORECASE,
     )

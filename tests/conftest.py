@@ -99,6 +99,8 @@ class Script:
             raised instead of answered.
         failures: call numbers that raise, whatever the replies say.
         latency: seconds before each reply, by call.
+        together: how many calls must have been in flight before a call is answered; given up after
+            some seconds, so that a test fails instead of hanging.
     """
 
     def __init__(
@@ -107,10 +109,12 @@ class Script:
         *,
         failures: Mapping[int, BaseException] | None = None,
         latency: Callable[[Call], float] | None = None,
+        together: Callable[[Call], int] | None = None,
     ) -> None:
         self._replies = replies
         self._failures = failures or {}
         self._latency = latency
+        self._together = together
         self._lock = threading.Lock()
         self.calls: list[Call] = []
         self.in_flight = 0
@@ -122,6 +126,11 @@ class Script:
         call = self._begin(request)
         try:
             await asyncio.sleep(self._latency(call) if self._latency else 0)
+            wanted = self._together(call) if self._together else 0
+            for _ in range(3000):
+                if self.peak >= wanted:
+                    break
+                await asyncio.sleep(0.001)
             return self._answer(call)
         finally:
             with self._lock:

@@ -83,10 +83,11 @@ def read_answer(
     reader = _reader(fmt, tuple(options), question)
     closing = _closing(fmt)
     if typed is not None and typed.strip():
-        return _typed(reader, typed, closing)
+        return _settled(_typed(reader, typed, closing), typed, reader, closing)
     if not text.strip():
         return unreadable(NOTHING)
-    return salvage(reader, text, closing=closing, question=question)
+    found = salvage(reader, text, closing=closing, question=question)
+    return _settled(found, text, reader, closing)
 
 
 def tally(readings: Sequence[Reading], fmt: AnswerFormat) -> tuple[Group, ...]:
@@ -117,6 +118,16 @@ def tally(readings: Sequence[Reading], fmt: AnswerFormat) -> tuple[Group, ...]:
 def _typed(reader: Reader, typed: str, closing: Closing) -> Reading:
     found = marked(reader, typed, closing=closing) if _may_be_marked(typed) else None
     return found if found is not None else reader.read(typed)
+
+
+def _settled(reading: Reading, source: str, reader: Reader, closing: Closing) -> Reading:
+    """Return a reading whose shown answer reads as itself; what does not is unreadable."""
+    shown = reading.answer
+    if shown is None or shown in (reading.key, source):
+        return reading
+    if _typed(reader, shown, closing).key == reading.key:
+        return reading
+    return unreadable("an answer that reads in two ways")
 
 
 def _may_be_marked(typed: str) -> bool:

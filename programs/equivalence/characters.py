@@ -53,7 +53,7 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _RAISED_RUN = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _SENTENCE = re.compile(r"[.!?](?=\s)|\n")
-_NOT_SPACE = re.compile(r"[^\S\n]+")
+_BLANKS = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
 
 def plain(text: str) -> str:
@@ -65,7 +65,7 @@ def plain(text: str) -> str:
         text = _RAISED_RUN.sub(lambda run: "^{" + run[0].translate(_RAISED) + "}", text)
         text = unicodedata.normalize("NFKC", text.translate(_SAME)).translate(_SAME)
         text = _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
-    return _NOT_SPACE.sub(" ", text).strip()
+    return _BLANKS.sub(" ", text).strip()
 
 
 def first_sentence(text: str) -> str:

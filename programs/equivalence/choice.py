@@ -34,7 +34,9 @@ _WITH_TEXT = re.compile(
     r"[(\[{<]\s?([A-Za-z])\s?[)\]}>][\s.:,-]*(.+)|([A-Za-z])\s?(?:[.](?=\s)|[):\]]|\s-)\s*(.+)",
     re.DOTALL,
 )
-_BRACKETED = re.compile(r"[(\[{<]\s?([A-Z])\s?[)\]}>]|(?:option|choice|answer) ([A-Z])\b(?!')")
+_BRACKETED = re.compile(
+    r"[(\[{<]\s?([A-Z])\s?[)\]}>]|(?:option|choice|answer) ([A-Z])\b(?!'| [a-z])"
+)
 _SEVERAL = re.compile(
     r"[(\[{<]?\b([A-Z])\b[)\]}>]?\s?(?:,|/|&|\+|\bor\b|\band\b)\s?[(\[{<]?([A-Z])\b[)\]}>]?"
 )

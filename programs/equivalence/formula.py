@@ -57,13 +57,13 @@ class _Parser:
     def _sum(self) -> Value:
         sign = self._sign()
         value = self._spend(algebra.multiply(self._rational(sign), self._product()), 1)
-        while self._peek() in ("+", "-") and self._peek():
+        while self._peek() in ("+", "-"):
             sign = -1 if self._take() == "-" else 1
             value = self._spend(algebra.add(value, self._product(), sign), len(value))
         return value
 
     def _sign(self) -> int:
-        if self._peek() in ("+", "-") and self._peek():
+        if self._peek() in ("+", "-"):
             return -1 if self._take() == "-" else 1
         return 1
 
@@ -71,7 +71,7 @@ class _Parser:
         value, plain_number = self._power()
         divided = False
         while True:
-            if self._peek() in ("*", "/") and self._peek():
+            if self._peek() in ("*", "/"):
                 divided = self._take() == "/"
                 right, plain_number = self._power()
                 combine = algebra.divide if divided else algebra.multiply
@@ -116,7 +116,7 @@ class _Parser:
         if number := _NUMBER.match(self._text, self._at):
             self._at = number.end()
             return self._rational(_decimal(number[0])), number[0].isdigit()
-        if self._peek() in ("(", "{") and self._peek():
+        if self._peek() in ("(", "{"):
             return self._group(), False
         if self._text.startswith("\\frac{", self._at):
             self._at += len("\\frac")

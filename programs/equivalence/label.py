@@ -27,7 +27,7 @@ _INTRODUCTION = re.compile(
     re.IGNORECASE,
 )
 _SUBJECT = "it|they|this|that|these|those|there|the|he|she|we|i"
-_OR = r"(?:,|/|\||;|\bor\b|\band\b|&)"
+_OR = r"(?:[.,]|/|\||;|\bor\b|\band\b|&)"
 
 
 class _Labels(NamedTuple):
@@ -47,7 +47,7 @@ def _variants(labels: tuple[str, ...]) -> _Labels:
     pattern = "|".join(r"[\W_]+".join(map(re.escape, word.split())) for word in words if word)
     start = re.compile(
         rf"({pattern})(?=\W*$|[.,;:!)\]\n]|\s+(?:(?:because|since|as|{_SUBJECT})\b|-))"
-        rf"(?!\s*{_OR}\s*(?:{pattern})\b)",
+        rf"(?!(?:\s*{_OR})+\s*(?:{pattern})\b)",
         re.IGNORECASE,
     )
     return _Labels(spelling, start)

@@ -57,6 +57,10 @@ _DEGREES = re.compile(r"\^\s*(?:\{\s*°\s*\}|°)")
 _SHORT_ARGUMENT = re.compile(r"(\\frac|\\sqrt)\s*([0-9A-Za-zπ∞])|([\^_])\s*(\d+|[A-Za-zπ∞])")
 _SECOND_ARGUMENT = re.compile(r"(\\frac\s*\{[^{}]*\})\s*([0-9A-Za-zπ])")
 _ROOT = re.compile(r"√\s*(?:(\d+|[A-Za-zπ])|\(([^()]*)\)|(?=\{))")
+_MATH = re.compile(
+    rf"\$\$([^$]{{1,{MAX_CANDIDATE}}})\$\$|\$([^$\n]{{1,{MAX_CANDIDATE}}})\$"
+    rf"|\\\(((?:[^\\]|\\(?!\))){{1,{MAX_CANDIDATE}}})\\\)|\\\[((?:[^\\]|\\(?!\])){{1,{MAX_CANDIDATE}}})\\\]"
+)
 _OPEN, _CLOSE = "([{⦃", ")]}⦄"
 
 
@@ -88,15 +92,17 @@ def clean(text: str) -> str:
     text = _WORDS.sub(r" \1 ", text)
     text = _COMMAND.sub(lambda command: _SYMBOLS.get(command[1], command[0]), text)
     text = text.replace("**", "^").replace("×", "*").replace("·", "*").replace("÷", "/")
-    text = _ROOT.sub(
-        lambda root: "\\sqrt{" + (root[1] or root[2] or "") + "}" if root[0] != "√" else "\\sqrt",
-        text,
-    )
+    text = _ROOT.sub(_root, text)
     text = _DEGREES.sub("°", text)
     text = _SHORT_ARGUMENT.sub(r"\1\3{\2\4}", text)
     text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
     text = _SECOND_ARGUMENT.sub(r"\1{\2}", text)
     return " ".join(text.split())
+
+
+def _root(sign: re.Match[str]) -> str:
+    inside = sign[1] or sign[2]
+    return f"\\sqrt{{{inside}}}" if inside else "\\sqrt"
 
 
 def balanced(text: str) -> bool:
@@ -146,9 +152,3 @@ def enclosed(text: str) -> bool:
 def segments(text: str) -> list[str]:
     """Return the pieces of a text that stand between math delimiters, in order."""
     return [next(filter(None, found), "") for found in _MATH.findall(text)]
-
-
-_MATH = re.compile(
-    rf"\$\$([^$]{{1,{MAX_CANDIDATE}}})\$\$|\$([^$\n]{{1,{MAX_CANDIDATE}}})\$"
-    rf"|\\\(((?:[^\\]|\\(?!\))){{1,{MAX_CANDIDATE}}})\\\)|\\\[((?:[^\\]|\\(?!\])){{1,{MAX_CANDIDATE}}})\\\]"
-)

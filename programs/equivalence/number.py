@@ -61,10 +61,11 @@ _ASIDE = re.compile(r"[^()]{0,40}\(([^()]{1,60})\)")
 _EQUALS = re.compile(r"(?<![<>!=])=(?!=)")
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>(?=-?[$\d.])|<<(?:[^<>\n]{0,200}=)?([^<>\n=]{0,60})>>")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_PER_CENT = r"(?<!\d )(?<!\d)\b(?:percent(?:age)?|per cent|pct)\b"
 _ASKS_PERCENT = re.compile(
-    r"\b(?:what|which|how many|how much|find|calculate|compute|determine|as an?|in|the)\b[^.?!\n%]{0,40}?"
-    r"(?<!\d )(?<!\d)\b(?:percent(?:age)?|per cent|pct)\b|prozent|pour ?cent|porcent|por ciento|"
-    r"percentual|per cento|процент|百分|パーセント|퍼센트",
+    r"\b(?:what|which|how many|find|calculate|compute|determine|express|give|state)\b[^.?!\n%]{0,60}?"
+    rf"{_PER_CENT}|\b(?:as an?|in) {_PER_CENT}|prozent|pour ?cent|porcent|por ciento|percentual|"
+    r"per cento|процент|百分|パーセント|퍼센트",
     re.IGNORECASE,
 )
 _EITHER = re.compile(r"[,;]\s|\bor\b|\band\b", re.IGNORECASE)

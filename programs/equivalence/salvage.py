@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from programs.equivalence.reading import (
@@ -26,7 +27,8 @@ _MIN_QUOTE = 15
 _MAX_BOXES = 3
 _FIELD = re.compile(r"\[\[ ## answer ## \]\](.*?)(?=\[\[ ##|\Z)", re.DOTALL)
 _JSON = re.compile(r'"answer"\s*:\s*("(?:[^"\\]|\\.)*"|-?[\w.+]+)')
-_HASHES = re.compile(r"#{4,}[ \t]*([^\s#][^\n]*)")
+_COMMAND = re.compile(r"(?<!\\)\\(?=[A-Za-z]{2})(?!u[0-9a-fA-F]{4})")
+_HASHES = re.compile(r"#{4,}([^#\n]+)")
 _ANSWER_LINE = (
     r"(?:(?:^|\n)[\s>*_#\-]{0,12}(?:(?:my |the )?(?:final |correct )?answer|ans"
     r"|antwort|r[ée]ponse|respuesta|resposta|risposta|ответ|答案|答え|정답)[*_ ]{0,4}[:：=]"
@@ -40,6 +42,8 @@ _ANSWER = re.compile(_ANSWER_LINE + r"|(?:^|\n)(?-i:A):" + _ANSWER_SAID, re.IGNO
 _ANSWER_OF_LETTERS = re.compile(_ANSWER_LINE + _ANSWER_SAID, re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _BOX = re.compile(r"\\f?box(?:ed)?(?![a-z])")
+_BLANKS = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
+_SENTENCE_START = re.compile(r"(?<=[.!?。？！])\s*")
 _EDGE = re.compile(r"^[\s>*_#\-•]+")
 _PER_CENT_AFTER = re.compile(r"[\s$)\\]{0,6}%")
 
@@ -124,8 +128,9 @@ def _fields(text: str) -> Iterator[Mark]:
 
 
 def _json_value(written: str) -> str:
+    """Return a JSON string's text; models forget to escape LaTeX, so `\\frac` is no form feed."""
     try:
-        return str(json.loads(written, strict=False))
+        return str(json.loads(_COMMAND.sub(r"\\\\", written), strict=False))
     except ValueError:
         return written.strip('"')
 
@@ -183,24 +188,26 @@ def _closings(text: str, closing: Closing) -> Iterator[Mark]:
 
 def unquoted(text: str, question: str) -> str:
     """Return `text` without copies of the question or of its longer sentences, however wrapped."""
-    flat = " ".join(question[:MAX_TEXT].split())
-    if len(flat) < _MIN_QUOTE:
+    quotes = _quotes(question)
+    if not quotes:
         return text
-    sentences = [flat, *_sentences(flat)]
-    wrapped = re.sub(r"[^\S\n]+", " ", text)
+    wrapped = _BLANKS.sub(" ", text)
     one_line = wrapped.replace("\n", " ")
     spans: list[tuple[int, int]] = []
-    for sentence in sentences:
-        at = one_line.find(sentence)
+    for quote in quotes:
+        at = one_line.find(quote)
         while at >= 0:
-            spans.append((at, at + len(sentence)))
-            at = one_line.find(sentence, at + len(sentence))
+            spans.append((at, at + len(quote)))
+            at = one_line.find(quote, at + len(quote))
     return _without(wrapped, spans) if spans else text
 
 
-def _sentences(flat: str) -> list[str]:
-    parts = re.split(r"(?<=[.!?。？！])\s*", flat)
-    return [part for part in parts if len(part) >= _MIN_QUOTE]
+@lru_cache(maxsize=256)
+def _quotes(question: str) -> tuple[str, ...]:
+    """Return the question and its longer sentences, each on one line."""
+    flat = " ".join(question[:MAX_TEXT].split())
+    pieces = (flat, *_SENTENCE_START.split(flat))
+    return tuple(piece for piece in pieces if len(piece) >= _MIN_QUOTE)
 
 
 def _without(text: str, spans: list[tuple[int, int]]) -> str:

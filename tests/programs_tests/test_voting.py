@@ -53,7 +53,9 @@ def vote_on(script: Script, program: Any = None, **inputs: Any) -> Vote:
 
 
 def test_it_works_around_a_chain_of_thought_with_a_plain_model() -> None:
-    answers = [{"reasoning": "r" * n, "answer": a} for n, a in enumerate(["4", "4.0", "5", "4", "x"])]
+    answers = [
+        {"reasoning": "r" * n, "answer": a} for n, a in enumerate(["4", "4.0", "5", "4", "x"])
+    ]
     with dspy.context(lm=DummyLM(answers)):
         outcome = voter()(question=QUESTION)
     assert (outcome.answer, outcome.accepted, outcome.agreement) == ("4", True, 0.6)
@@ -148,7 +150,7 @@ def test_a_reply_that_was_cut_or_withheld_is_unreadable(finish: str, problem: st
 
 
 def test_all_draws_of_a_wave_are_in_flight_at_once() -> None:
-    script = Script(chat(reasoning="r", answer="4"), latency=lambda _: 0.01)
+    script = Script(chat(reasoning="r", answer="4"), together=lambda _: 8)
     vote_on(script, voter(k=8))
     assert (script.peak, len(script.calls)) == (8, 8)
 
@@ -245,7 +247,9 @@ def test_it_works_inside_a_running_event_loop() -> None:
 
 
 def test_sixteen_threads_may_vote_at_once() -> None:
-    script = Script(lambda c: chat(reasoning="r", answer=str(c.sample % 2)), latency=lambda _: 0.001)
+    script = Script(
+        lambda c: chat(reasoning="r", answer=str(c.sample % 2)), latency=lambda _: 0.001
+    )
     program = voter()
     with dspy.context(lm=script.lm()), ThreadPoolExecutor(16) as pool:
         work = [
