@@ -144,9 +144,11 @@ class Vote(Record):
 
     @property
     def losing(self) -> tuple[Sample, ...]:
-        """Return the readable samples that did not vote for the winner."""
-        keys = {s.key for s in self.samples if s.number == self.response}
-        return tuple(s for s in self.samples if s.key is not None and s.key not in keys)
+        """Return the readable samples that did not vote for the winner; all of them in a tie."""
+        won = self.samples[self.response].key if self.response is not None else None
+        if won is None and self.winner is not None:
+            won = next((s.key for s in self.samples if s.answer == self.winner), None)
+        return tuple(s for s in self.samples if s.key is not None and s.key != won)
 
 
 class Row(Record):

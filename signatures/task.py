@@ -135,7 +135,8 @@ class TaskSpec(BaseModel):
     @property
     def english(self) -> bool:
         """Return whether the task is in English (plurals are folded for English only)."""
-        return self.language.casefold().split()[0] in {"english", "en"}
+        words = re.split(r"[^a-z]+", self.language.casefold())
+        return "english" in words or words[0] == "en"
 
 
 def load_task(name_or_path: str | os.PathLike[str]) -> TaskSpec:
@@ -192,7 +193,16 @@ def parse_task(source: str, where: str = "task") -> TaskSpec:
 def _parse(source: str, where: str) -> TaskSpec:
     try:
         root = yaml.compose(source, Loader=yaml.SafeLoader)
+        _refuse_twice(root)
         data = yaml.safe_load(source)
+    except RecursionError as error:
+        raise TaskError.rule(
+            f"Reading {where} failed",
+            name="the file",
+            rule="be nested a few levels deep",
+            value="hundreds of levels",
+            todo="Start from `ds2 tasks new NAME`.",
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -225,6 +235,23 @@ def _parse(source: str, where: str) -> TaskSpec:
             value=_value(first),
             todo="Mend that field." if not more else f"Mend that field; {more} more follow.",
         ) from error
+
+
+def _refuse_twice(node: yaml.Node | None) -> None:
+    """Raise for a field that is given twice, of which YAML would keep the last in silence."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_twice(item)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if str(key.value) in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"the field {key.value!r} is given twice", problem_mark=key.start_mark
+            )
+        seen.add(str(key.value))
+        _refuse_twice(value)
 
 
 def _rule(error: Any) -> str:

@@ -74,6 +74,10 @@ class Watcher:
         )
         self._thread.start()
 
+    def ended(self) -> None:
+        """Stop reading the store, which is closed next."""
+        self.stop()
+
     def stop(self) -> None:
         """End the progress line; what was drawn last stays."""
         self._stop.set()

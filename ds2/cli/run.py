@@ -29,19 +29,22 @@ class AdapterName(StrEnum):
 
 
 def run_command(
-    task: Annotated[str, typer.Argument(help="A built-in task, or the path of a YAML file.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
+    ],
     target: Annotated[
-        int | None, typer.Option("--target", "-n", help="Rows wanted [default: 60].")
+        int | None, typer.Option("--target", "-n", help="Rows wanted; 60 if not given.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", "-m", help="PROVIDER/NAME [default: the built-in simulated teacher]."
-        ),
+        typer.Option("--model", "-m", help="PROVIDER/NAME; the simulated teacher if not given."),
     ] = None,
     model_for: Annotated[
         list[str] | None,
-        typer.Option(help="Another model for a stage, such as answers=openai/gpt-4.1 (repeat)."),
+        typer.Option(
+            metavar="STAGE=MODEL",
+            help="Another model for a stage, such as answers=openai/gpt-4.1; may be repeated.",
+        ),
     ] = None,
     api_base: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server.")
@@ -61,10 +64,10 @@ def run_command(
         int | None, typer.Option(help="Stop after so many calls; the run can be continued.")
     ] = None,
     max_candidates: Annotated[
-        int | None, typer.Option(help="Most units to decide [default: 4 x target].")
+        int | None, typer.Option(help="Most units to decide; 4 x target if not given.")
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Limit on a reply [default: by the model].")
+        int | None, typer.Option(help="Limit on a reply; by the model if not given.")
     ] = None,
     sampling: Annotated[
         str | None, typer.Option(help="Extras for the server as JSON, such as '{\"min_p\": 0.05}'.")
@@ -77,7 +80,7 @@ def run_command(
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder [default: runs/TASK-TARGET].")
+        Path | None, typer.Option(help="Run folder; runs/TASK-TARGET if not given.")
     ] = None,
     accept_new_prompts: Annotated[
         bool,

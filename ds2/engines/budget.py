@@ -37,6 +37,6 @@ class CallBudget:
             self._taken += 1
 
     def give_back(self) -> None:
-        """Free the reservation of a call that brought no reply."""
+        """Free the reservation of a call that brought no reply and cannot have been billed."""
         with self._lock:
             self._taken -= 1

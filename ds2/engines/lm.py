@@ -61,9 +61,10 @@ def make_lm(
 def neutral_name(model: str) -> str:
     """Return a name for `dspy.LM` that its rules for certain vendors' models do not match.
 
+    Those look at what follows the last slash, whoever serves it: `gpt-5...`, `o3...`.
     The engine puts the backend's own name on the wire, whatever this one says.
     """
-    return "ds2/" + model.replace("/", ":")
+    return "ds2/model:" + model.replace("/", ":")
 
 
 def engine_of(lm: dspy.LM) -> LoggedEngine:

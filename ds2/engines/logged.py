@@ -131,6 +131,14 @@ class LoggedEngine:
         # An optimizer's trial deep-copies its program; limits and flights must stay shared.
         return self
 
+    async def aclose(self) -> None:
+        """Close the inner engine of the running event loop, where it is of a kind that closes."""
+        with self._lock:
+            engine = self._inner.pop(asyncio.get_running_loop(), None)
+        close = getattr(engine, "aclose", None)
+        if close is not None:
+            await close()
+
     async def answer(self, request: Request) -> Response:
         """Return the stored reply to `request`, drawing it first if the log has none."""
         sample = sample_number.get()
@@ -187,9 +195,12 @@ class LoggedEngine:
     ) -> Future[Receipt]:
         """Make the call and queue its reply; the future gives the one that stands."""
         request = self._wire(request, sample)
+        sent = False
 
         async def attempt() -> tuple[Response, float]:
+            nonlocal sent
             async with self.limiter.slot():
+                sent = True
                 started = time.monotonic()
                 response = await self._engine().complete(request)
                 return response, time.monotonic() - started
@@ -197,8 +208,10 @@ class LoggedEngine:
         self.budget.take()
         try:
             response, latency_s = await self.retry.run(attempt)
-        except BaseException:
-            self.budget.give_back()
+        except BaseException as error:
+            # A call that was cancelled on the wire may still be billed: the budget fails closed.
+            if not (sent and isinstance(error, asyncio.CancelledError)):
+                self.budget.give_back()
             raise
         return self.log.put(
             _receipt(key, response),

@@ -77,7 +77,12 @@ class _Watched:
         response = await self._exchange.__aenter__()
         words = ""
         if response.status >= 400:
-            response = _Failed(response, await response.read())
+            try:
+                response = _Failed(response, await response.read())
+            except BaseException as error:
+                # Nobody leaves a block that was never entered: the connection is let go of here.
+                await self._exchange.__aexit__(type(error), error, error.__traceback__)
+                raise
             words = response.body[:_MOST_WORDS].decode("utf-8", errors="replace").strip()
         seen = replies.get()
         if seen is not None:

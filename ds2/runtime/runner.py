@@ -60,7 +60,8 @@ class Observer(Protocol):
     """Who watches a run. Calls come from the run's event loop, in this order, and must be quick.
 
     `began` comes before the first call, with the most calls the run can make; `grew` when the
-    keyword bank is there; `started` when units begin, with what can be read from then on.
+    keyword bank is there; `started` when units begin, with what can be read from then on; `ended`
+    when the stages have ended in any way, after which the store may not be read.
     """
 
     def began(
@@ -70,6 +71,8 @@ class Observer(Protocol):
     def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None: ...
 
     def started(self, progress: Progress, store: RunStore) -> None: ...
+
+    def ended(self) -> None: ...
 
 
 class _Ended(NamedTuple):
@@ -111,11 +114,19 @@ async def run(
         identity = claim(store, request, program, backends)
         logged = _calls(store)
         budget = CallBudget(request.budget.max_calls, spent=logged)
-        connect(program, backends, log=store, concurrency=request.engine.concurrency, budget=budget)
+        engines = connect(
+            program, backends, log=store, concurrency=request.engine.concurrency, budget=budget
+        )
         if observer is not None:
             observer.began(request, backends, worst_case_calls(request.config))
         job = _Job(request, backends, program, store, observer, identity)
-        ended = await job.work()
+        try:
+            ended = await job.work()
+        finally:
+            if observer is not None:
+                observer.ended()
+            for engine in engines:
+                await engine.aclose()
         summary = job.conclude(ended, logged, time.monotonic() - began_s)
     if isinstance(ended.error, asyncio.CancelledError):
         raise ended.error

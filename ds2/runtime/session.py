@@ -14,8 +14,8 @@ from ds2.config import BudgetConfig, EngineConfig, RunConfig
 from ds2.engines.base import Backend
 from ds2.engines.budget import CallBudget
 from ds2.engines.limiter import Limiter
-from ds2.engines.lm import make_lm
-from ds2.engines.logged import CallLog
+from ds2.engines.lm import engine_of, make_lm
+from ds2.engines.logged import CallLog, LoggedEngine
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
@@ -117,8 +117,12 @@ def connect(
     log: CallLog,
     concurrency: int,
     budget: CallBudget,
-) -> None:
-    """Give each stage of the program its language model; stages on one backend share its limit."""
+) -> list[LoggedEngine]:
+    """Give each stage of the program its language model; stages on one backend share its limit.
+
+    Returns:
+        The engines behind them; whoever runs the program closes them on the loop it ran on.
+    """
     limiters: dict[tuple[str, str], Limiter] = {}
     retries: dict[tuple[str, str], RetryPolicy] = {}
     modules: dict[str, dspy.Module] = {
@@ -126,6 +130,7 @@ def connect(
         "writer": program.writer,
         "answers": program.vote,
     }
+    engines = []
     for stage, module in modules.items():
         backend = backends[stage]
         place = (backend.dialect, backend.model)
@@ -138,6 +143,8 @@ def connect(
             stage=stage,
         )
         module.set_lm(lm)
+        engines.append(engine_of(lm))
+    return engines
 
 
 def make_adapter(name: str) -> dspy.Adapter:

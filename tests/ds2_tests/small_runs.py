@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,11 +18,13 @@ from ds2.config import BudgetConfig, EngineConfig, preset
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.teacher import Teacher, simulated_backend
 from ds2.output.dataset import dataset_shards
-from ds2.runtime.runner import Observer, run
+from ds2.runtime.runner import Observer, Progress, run
 from ds2.runtime.session import Resolver, RunRequest
 from ds2.runtime.summary import RunSummary
 from ds2.server.app import SimulatedServer, delay
 from ds2.server.serve import Served, served
+from ds2.store import RunStore
+from signatures.records import Keyword
 from signatures.task import TaskSpec, load_task
 
 ENGINE = frozenset(EngineConfig.model_fields)
@@ -131,6 +133,7 @@ class Meddler:
 
     meddle: Reply
     calls: int = 0
+    open: int = 0
     requests: list[Request] = field(default_factory=list)
 
     def backend(self, **changes: Any) -> Backend:
@@ -146,12 +149,16 @@ class Meddler:
 class _Engine:
     def __init__(self, owner: Meddler, inner: AsyncEngine) -> None:
         self._owner, self._inner = owner, inner
+        owner.open += 1
 
     async def complete(self, request: Request) -> Response:
         self._owner.calls += 1
         self._owner.requests.append(request)
         instead = await self._owner.meddle(request, self._owner.calls)
         return instead if instead is not None else await self._inner.complete(request)
+
+    async def aclose(self) -> None:
+        self._owner.open -= 1
 
 
 def saying(text: str) -> Response:
@@ -188,3 +195,28 @@ def failing_after(number: int, error: Callable[[], BaseException]) -> Meddler:
 def gone() -> lm15.TransportError:
     """Return what a client sees of a server that has gone."""
     return lm15.TransportError("failed to connect: connection refused")
+
+
+class Witness:
+    """An observer that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.worst = 0
+        self.bank: tuple[Keyword, ...] = ()
+        self.progress: Progress | None = None
+
+    def began(self, request: RunRequest, backends: Mapping[str, Backend], worst_calls: int) -> None:
+        self.told.append("began")
+        self.worst = worst_calls
+
+    def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None:
+        self.told.append(f"grew {stopped}")
+        self.bank = bank
+
+    def started(self, progress: Progress, store: RunStore) -> None:
+        self.told.append("started")
+        self.progress = progress
+
+    def ended(self) -> None:
+        self.told.append("ended")

@@ -63,7 +63,8 @@ def test_a_task_runs_to_its_target(task: str, target: int, tmp_path: Path) -> No
     for row in rows:
         check_row(row, task)
     right = sum(is_right(row, task) for row in rows)
-    assert right >= FLOORS.get(task, PRECISION) * target - 1  # five rows have no share to speak of: one may be wrong
+    # Five rows have no share to speak of: one may be wrong.
+    assert right >= FLOORS.get(task, PRECISION) * target - 1
 
 
 def check_row(row: dict[str, Any], task: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import Script, chat
+from scripted import Script, chat
 
 from programs.answers import AnswerDraw
 from signatures.task import load_task

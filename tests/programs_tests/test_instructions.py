@@ -6,9 +6,9 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import Script, chat, said
 from dspy import lm15
 from dspy.utils.exceptions import LMError
+from scripted import Script, chat, said
 
 from ds2.engines.retry import RetryPolicy
 from programs.instructions import InstructionWriter

@@ -9,9 +9,9 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import Call, Script, chat, said
 from dspy import lm15
 from dspy.utils.exceptions import LMError
+from scripted import Call, Script, chat, said
 
 from ds2.engines.budget import BudgetSpent
 from ds2.engines.lm import make_lm

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -76,17 +77,17 @@ def test_an_interrupt_while_waiting_cancels_the_work(monkeypatch: pytest.MonkeyP
             raise
 
     class Interrupted:
-        def __init__(self, future: object) -> None:
+        def __init__(self, future: Any) -> None:
             self._future = future
 
         def result(self) -> None:
             raise KeyboardInterrupt
 
         def cancel(self) -> None:
-            self._future.cancel()  # type: ignore[attr-defined]
+            self._future.cancel()
 
     def interrupted(work: object, loop: object) -> Interrupted:
-        future = real(work, loop)  # type: ignore[arg-type]
+        future: Any = real(work, loop)  # type: ignore[arg-type]
         real(asyncio.sleep(0), loop).result()  # type: ignore[arg-type]
         return Interrupted(future)
 

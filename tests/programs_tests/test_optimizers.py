@@ -9,7 +9,7 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import Call, Script, chat
+from scripted import Call, Script, chat
 
 from ds2.engines.lm import make_lm
 from ds2.engines.teacher import TeacherRates, simulated_backend

@@ -8,7 +8,7 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import Call, Script, chat
+from scripted import Call, Script, chat
 
 from ds2.engines.lm import make_lm
 from ds2.engines.teacher import TeacherRates, simulated_backend
@@ -83,6 +83,7 @@ def test_a_unit_without_a_majority_says_why_and_keeps_its_votes() -> None:
     assert (rejection.stage, rejection.reason) == ("vote", "tie")
     assert rejection.detail == "20% of 5 draws agree."
     assert rejection.instruction == outcome.instruction
+    assert rejection.vote is not None
     assert len(rejection.vote.samples) == 5
 
 
@@ -144,10 +145,10 @@ def test_an_open_task_is_refused_with_what_to_do() -> None:
 
 
 def test_the_name_of_the_model_is_that_of_the_one_in_use() -> None:
-    assert made(RIGHT).row.model == "ds2/scripted"
+    assert made(RIGHT).row.model == "ds2/model:scripted"
     program = DS2Instruct("gsm8k")
     program.set_lm(RIGHT.lm())
-    assert program(keywords=["unit rate"], level="Apply").row.model == "ds2/scripted"
+    assert program(keywords=["unit rate"], level="Apply").row.model == "ds2/model:scripted"
     named = DS2Instruct("gsm8k", ChainConfig(model="m", teacher="simulated"))
     assert (made(RIGHT, named).row.model, made(RIGHT, named).row.teacher) == ("m", "simulated")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import Call, Script, chat, said
 from dspy import lm15
 from dspy.utils import DummyLM
 from dspy.utils.exceptions import LMError
+from scripted import Call, Script, chat, said
 
 from ds2.engines.budget import BudgetSpent
 from ds2.engines.retry import RetryPolicy
@@ -22,7 +22,7 @@ from programs.stopping import Counts, Decision, fixed
 from programs.voting import SelfConsistency
 from signatures.errors import ConfigError
 from signatures.records import Vote
-from signatures.task import AnswerFormat, load_task
+from signatures.task import AnswerFormat, AnswerKind, load_task
 
 pytestmark = pytest.mark.usefixtures("one_adapter")
 
@@ -317,7 +317,7 @@ def test_a_choice_is_read_by_letter_or_by_its_option() -> None:
 
 
 def test_labels_of_any_script_are_compared() -> None:
-    fmt = AnswerFormat(kind="label", labels=("はい", "いいえ"))
+    fmt = AnswerFormat(kind=AnswerKind.LABEL, labels=("はい", "いいえ"))
     vote = vote_on(Script(replies("はい", "はい。", "いいえ", "はい", "？")), voter(answer=fmt))
     assert vote.counts[0] == ("はい", 3)
 

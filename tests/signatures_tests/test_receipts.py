@@ -41,7 +41,7 @@ def test_calls_side_by_side_do_not_see_each_other() -> None:
         return receipts
 
     async def both() -> list[list[Receipt]]:
-        return await asyncio.gather(one(ONE), one(TWO))
+        return list(await asyncio.gather(one(ONE), one(TWO)))
 
     assert asyncio.run(both()) == [[ONE], [TWO]]
 

@@ -55,33 +55,81 @@ def test_a_task_is_frozen() -> None:
 
 def test_what_is_not_given_has_a_default() -> None:
     task = parse_task(GOOD)
-    assert (task.language, task.context, task.notes, task.benchmark) == ("English", "none", (), None)
+    assert (task.language, task.context, task.notes, task.benchmark) == (
+        "English",
+        "none",
+        (),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
     ("wrong", "line", "field", "rule", "value"),
     [
-        pytest.param(GOOD + "colour: red\n", 6, "colour", "known fields name, domain", "'red'", id="unknown"),
         pytest.param(
-            GOOD + "  option: 4\n", 6, "answer.option", "known fields kind, options", "4", id="unknown-inside"
+            GOOD + "colour: red\n", 6, "colour", "known fields name, domain", "'red'", id="unknown"
         ),
-        pytest.param(GOOD.replace("domain: oceanography\n", ""), 1, "domain", "be given", "'nothing'", id="missing"),
-        pytest.param(GOOD.replace("tides\n", "my tides\n", 1), 1, "name", "match pattern", "'my tides'", id="name"),
-        pytest.param(GOOD.replace("oceanography", "''"), 2, "domain", "at least 1", "''", id="empty-domain"),
+        pytest.param(
+            GOOD + "  option: 4\n",
+            6,
+            "answer.option",
+            "known fields kind, options",
+            "4",
+            id="unknown-inside",
+        ),
+        pytest.param(
+            GOOD.replace("domain: oceanography\n", ""),
+            1,
+            "domain",
+            "be given",
+            "'nothing'",
+            id="missing",
+        ),
+        pytest.param(
+            GOOD.replace("tides\n", "my tides\n", 1),
+            1,
+            "name",
+            "match pattern",
+            "'my tides'",
+            id="name",
+        ),
+        pytest.param(
+            GOOD.replace("oceanography", "''"), 2, "domain", "at least 1", "''", id="empty-domain"
+        ),
         pytest.param(
             GOOD.replace("Questions on tides and currents.", "short"),
-            3, "description", "at least 8", "'short'", id="short-description",
+            3,
+            "description",
+            "at least 8",
+            "'short'",
+            id="short-description",
         ),
-        pytest.param(GOOD.replace("number", "maths"), 5, "answer.kind", "'number'", "'maths'", id="kind"),
+        pytest.param(
+            GOOD.replace("number", "maths"), 5, "answer.kind", "'number'", "'maths'", id="kind"
+        ),
         pytest.param(GOOD + "language: X\n", 6, "language", "at least 2", "'X'", id="language"),
         pytest.param(GOOD + "context: given\n", 6, "context", "'written'", "'given'", id="context"),
-        pytest.param(GOOD + "notes:\n  - fine\n  - 7\n", 8, "notes.1", "valid string", "7", id="note-a-number"),
-        pytest.param(GOOD + "notes: one note\n", 6, "notes", "valid tuple", "'one note'", id="notes-a-text"),
         pytest.param(
-            GOOD + "notes: [" + ", ".join("abcdefghijklm") + "]\n", 6, "notes", "at most 12", "['a'", id="many-notes"
+            GOOD + "notes:\n  - fine\n  - 7\n",
+            8,
+            "notes.1",
+            "valid string",
+            "7",
+            id="note-a-number",
+        ),
+        pytest.param(
+            GOOD + "notes: one note\n", 6, "notes", "valid tuple", "'one note'", id="notes-a-text"
+        ),
+        pytest.param(
+            GOOD + "notes: [" + ", ".join("abcdefghijklm") + "]\n",
+            6,
+            "notes",
+            "at most 12",
+            "['a'",
+            id="many-notes",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_broken_rule_names_file_line_field_rule_and_value(
     wrong: str, line: int, field: str, rule: str, value: str
 ) -> None:
@@ -98,7 +146,9 @@ def test_a_broken_rule_names_file_line_field_rule_and_value(
         pytest.param("{kind: number, options: 4}", "and only for it", id="options-without-choice"),
         pytest.param("{kind: choice, options: 1}", "hold sizes from 2 to 26", id="one-option"),
         pytest.param("{kind: choice, options: 27}", "hold sizes from 2 to 26", id="27-options"),
-        pytest.param("{kind: choice, options: [4, 30]}", "hold sizes from 2 to 26", id="one-of-two"),
+        pytest.param(
+            "{kind: choice, options: [4, 30]}", "hold sizes from 2 to 26", id="one-of-two"
+        ),
         pytest.param("kind: label", "name `labels` for kind label", id="label-without-labels"),
         pytest.param("{kind: text, labels: [a, b]}", "and only for it", id="labels-without-label"),
         pytest.param("{kind: label, labels: [a]}", "at least two different", id="one-label"),
@@ -213,7 +263,13 @@ def test_a_file_loads_by_its_path(tmp_path: Path, dress: str) -> None:
 
 @pytest.mark.parametrize(
     ("language", "english"),
-    [("English", True), ("english (simple)", True), ("en", True), ("Japanese", False), ("日本語", False)],
+    [
+        ("English", True),
+        ("english (simple)", True),
+        ("en", True),
+        ("Japanese", False),
+        ("日本語", False),
+    ],
 )
 def test_only_english_counts_as_english(language: str, english: bool) -> None:
     assert TaskSpec.model_validate(
