@@ -1,4 +1,5 @@
-"""Calls that the run-ahead of a wide run wastes: surplus calls as a share of all calls.
+"""Calls that the run-ahead of a wide run wastes: calls that were
+logged for surplus units or cancelled on the wire, as a share of all.
 
     python benchmarks/surplus.py [--concurrency 256] [--task gsm8k] [--json]
 
@@ -74,13 +75,14 @@ def main() -> None:
     for target, goal in GOALS.items():
         for seed in range(args.seeds if target < 1000 else 1):
             summary = measure(args.task, target, args.concurrency, seed)
-            share = summary.surplus_calls / summary.calls
+            wasted = summary.surplus_calls + summary.cancelled_calls
+            share = wasted / (summary.calls + summary.cancelled_calls)
             lines.append(
                 {
                     "target": target,
                     "seed": seed,
                     "calls": summary.calls,
-                    "surplus_calls": summary.surplus_calls,
+                    "surplus_calls": wasted,
                     "share": round(share, 4),
                     "goal": goal,
                     "calls_per_row": round(summary.calls / summary.ledger["accepted"], 2),

@@ -106,12 +106,13 @@ def _request(
     engine = {k: settings.pop(k) for k in list(settings) if k in _ENGINE | {"model"}}
     budget = {k: settings.pop(k) for k in list(settings) if k in _BUDGET}
     config = preset(name, target, **settings)
+    engine_config = EngineConfig.build(**engine)
     return RunRequest(
         task=spec,
         config=config,
-        engine=EngineConfig.build(**engine),
+        engine=engine_config,
         budget=BudgetConfig.build(**budget),
-        out=default_out(spec, config) if out is None else Path(out),
+        out=default_out(spec, config, engine_config) if out is None else Path(out),
     )
 
 

@@ -8,6 +8,7 @@ when to stop.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -97,6 +98,11 @@ class RunConfig(_Settings):
     pairs: int = Field(default=0, ge=0)
     duplicates: bool = True
     adapter: Literal["chat", "json-schema", "json"] = "chat"
+
+    @field_validator("policy")
+    @classmethod
+    def _one_spelling(cls, value: str) -> str:
+        return re.sub(r"\s*([(),])\s*", r"\1", value.strip()).replace(",", ", ")
 
     @field_validator("answer_temperatures")
     @classmethod

@@ -72,10 +72,14 @@ def check_same(
 ) -> None:
     """Refuse to continue a run with another identity.
 
+    A larger cap on candidates is no other run: all that was decided stays as it is.
+
     Raises:
-        StoreError: what differs, and what going on would cost. A change of task or configuration
-            is always refused; any other may be accepted with `--accept-new-prompts`.
+        StoreError: what differs, and what going on would cost. Any other change of task or
+            configuration is refused; of prompts, models or versions it may be accepted with
+            `--accept-new-prompts`.
     """
+    stored = _with_larger_cap(stored, ours)
     names = [name for name in ours if stored.get(name) != ours[name]]
     if not names or (accept_new_prompts and set(names) <= set(CHANGEABLE)):
         return
@@ -95,6 +99,15 @@ def check_same(
         value=changes,
         todo=todo,
     )
+
+
+def _with_larger_cap(stored: Mapping[str, Any], ours: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `stored` with our cap on candidates where ours is larger: it only goes on further."""
+    theirs = stored.get("config", {})
+    cap = ours["config"]["candidates"]
+    if not theirs.get("quotas") or theirs.get("candidates", cap) >= cap:
+        return stored
+    return {**stored, "config": {**theirs, "candidates": cap}}
 
 
 def _change(name: str, old: object, new: object) -> str:

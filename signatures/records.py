@@ -10,9 +10,9 @@ import hashlib
 import json
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from signatures.bloom import BloomLevel
 
@@ -30,6 +30,20 @@ def content_id(value: Any) -> str:
     """Return the id of a JSON value: 16 hexadecimal digits."""
     data = canonical_json(value).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=ID_BYTES).hexdigest()
+
+
+def valid_text(text: str) -> str:
+    """Return `text` as UTF-8 can hold it: halves of a surrogate pair joined, lone ones U+FFFD.
+
+    A model's JSON may escape half of a pair; Python reads it, no file and no request can carry it.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+# What a model wrote, or may have written.
+Text = Annotated[str, BeforeValidator(lambda v: valid_text(v) if isinstance(v, str) else v)]
 
 
 class Record(BaseModel):
@@ -58,10 +72,10 @@ class Keyword(Record):
         passage_id: the passage it was extracted from, for `retrieved`.
     """
 
-    text: str
+    text: Text
     origin: KeywordOrigin
     round: int = Field(default=0, ge=0)
-    parents: tuple[str, ...] = ()
+    parents: tuple[Text, ...] = ()
     passage_id: str | None = None
 
 
@@ -69,17 +83,17 @@ class Passage(Record):
     """A piece of a corpus; `text` is untrusted."""
 
     id: str
-    text: str
+    text: Text
 
 
 class Instruction(Record):
     """One question as it was written, with the keywords and the level it was asked for."""
 
-    keywords: tuple[str, ...]
+    keywords: tuple[Text, ...]
     level: BloomLevel
-    question: str
-    options: tuple[str, ...] = ()
-    context: str = ""
+    question: Text
+    options: tuple[Text, ...] = ()
+    context: Text = ""
 
     @cached_property
     def id(self) -> str:
@@ -110,9 +124,9 @@ class Sample(Record):
     """
 
     number: int = Field(ge=0)
-    answer: str | None
-    key: str | None
-    reasoning: str = ""
+    answer: Text | None
+    key: Text | None
+    reasoning: Text = ""
     unreadable: str | None = None
     parsed: bool = True
     temperature: float | None = None
@@ -126,6 +140,10 @@ class Vote(Record):
         accepted: whether the policy accepts the winner.
         winner: the answer with most votes; None for a tie or when nothing was readable.
         agreement: votes for the winner (for a tie: for each of the first) / draws; 0 with no draws.
+        agreement_low: lower end of the 95 % Wilson interval of the agreement; 0 with no draws.
+        agreement_high: its upper end; 1 with no draws.
+        confidence: estimated probability that the winner is right, 0 to 1; None unless the policy
+            was fitted to estimate it, and where there is no winner.
         counts: votes by answer, most first, ties in the order of the first draw.
         draws: answers drawn, unreadable ones counted.
         reason: why it stopped, such as `majority`, `below_threshold`, `tie`, `unreadable`.
@@ -134,9 +152,12 @@ class Vote(Record):
     """
 
     accepted: bool
-    winner: str | None
+    winner: Text | None
     agreement: float = Field(ge=0, le=1)
-    counts: tuple[tuple[str, int], ...]
+    agreement_low: float = Field(default=0.0, ge=0, le=1)
+    agreement_high: float = Field(default=1.0, ge=0, le=1)
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    counts: tuple[tuple[Text, int], ...]
     draws: int = Field(ge=0)
     reason: str
     response: int | None
@@ -156,8 +177,8 @@ class Row(Record):
 
     id: str
     instruction: Instruction
-    response: str
-    answer: str
+    response: Text
+    answer: Text
     vote: Vote
     task: str
     teacher: str
@@ -185,7 +206,7 @@ class Rejection(Record):
 
     stage: Literal["writer", "screen", "vote"]
     reason: str
-    detail: str = ""
+    detail: Text = ""
     instruction: Instruction | None = None
     vote: Vote | None = None
 

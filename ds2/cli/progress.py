@@ -143,7 +143,7 @@ _REASONS = {
 }
 _TODO = {
     "budget": "Give the same command with a larger --max-calls to continue.",
-    "candidates": "Look at the rejections above, or allow more with --max-candidates (a new --out).",
+    "candidates": "Look at the rejections above, or give the same command with a larger --max-candidates.",
     "exhausted": "A larger --target plans more.",
     "endpoint": "Give the same command again once it does.",
 }
@@ -181,7 +181,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
             f"of {summary.target:,} wanted  {agreement}".strip(),
         ),
         ("rejected", f"{sum(ledger['rejected'].values()):,}", _reasons(ledger["rejected"])),
-        ("surplus", f"{ledger['surplus']:,}", f"{summary.surplus_calls:,} calls"),
+        ("surplus", f"{ledger['surplus']:,}", _surplus_note(summary)),
         ("pending", f"{sum(ledger['pending'].values()):,}", _reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
         ("tokens", f"{tokens_in + tokens_out:,}", _tokens_note(tokens_in, tokens_out, unreported)),
@@ -193,6 +193,12 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
 def _reasons(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{reason.replace('_', ' ')} {number:,}" for reason, number in ordered)
+
+
+def _surplus_note(summary: RunSummary) -> str:
+    note = f"{summary.surplus_calls:,} calls"
+    lost = summary.cancelled_calls
+    return f"{note}, {lost:,} more cancelled under way" if lost else note
 
 
 def _tokens_note(tokens_in: int, tokens_out: int, unreported: int) -> str:

@@ -144,11 +144,12 @@ def _request(
     from signatures.task import load_task
 
     spec = load_task(task)
-    out = rest.pop("out") or default_out(spec, config)
+    engine_config = EngineConfig.build(**engine)
+    out = rest.pop("out") or default_out(spec, config, engine_config)
     return RunRequest(
         task=spec,
         config=config,
-        engine=EngineConfig.build(**engine),
+        engine=engine_config,
         budget=BudgetConfig.build(**budget),
         out=out,
         **rest,

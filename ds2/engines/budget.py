@@ -23,6 +23,7 @@ class CallBudget:
     def __init__(self, limit: int | None = None, *, spent: int = 0) -> None:
         self.limit = limit
         self._taken = spent
+        self.lost = 0
         self._lock = threading.Lock()
 
     def take(self) -> None:
@@ -35,6 +36,11 @@ class CallBudget:
             if self.limit is not None and self._taken >= self.limit:
                 raise BudgetSpent
             self._taken += 1
+
+    def lose(self) -> None:
+        """Note that a call was cancelled on the wire: it brought no reply and may be billed."""
+        with self._lock:
+            self.lost += 1
 
     def give_back(self) -> None:
         """Free the reservation of a call that brought no reply and cannot have been billed."""

@@ -24,7 +24,7 @@ from ds2.engines.budget import CallBudget
 from ds2.engines.limiter import Limiter, place
 from ds2.engines.retry import RetryPolicy
 from signatures.receipts import Receipt, report
-from signatures.records import canonical_json, content_id
+from signatures.records import canonical_json, content_id, valid_text
 
 # The number that tells a call from its repeats. DSPy strips `rollout_id` before an engine sees the
 # request; the callback of the language model still does.
@@ -138,6 +138,8 @@ class LoggedEngine:
         close = getattr(engine, "aclose", None)
         if close is not None:
             await close()
+            # asyncio closes sockets on a later turn of the loop, which may be ended next.
+            await asyncio.sleep(0.01)
 
     async def answer(self, request: Request) -> Response:
         """Return the stored reply to `request`, drawing it first if the log has none."""
@@ -210,7 +212,9 @@ class LoggedEngine:
             response, latency_s = await self.retry.run(attempt)
         except BaseException as error:
             # A call that was cancelled on the wire may still be billed: the budget fails closed.
-            if not (sent and isinstance(error, asyncio.CancelledError)):
+            if sent and isinstance(error, asyncio.CancelledError):
+                self.budget.lose()
+            else:
                 self.budget.give_back()
             raise
         return self.log.put(
@@ -325,19 +329,14 @@ def _receipt(key: str, response: Response) -> Receipt:
     usage = response.usage
     return Receipt(
         call=key,
-        text=_storable("".join(part.text for part in parts if isinstance(part, TextPart))),
+        text=valid_text("".join(part.text for part in parts if isinstance(part, TextPart))),
         finish_reason=response.finish_reason,
-        thinking=_storable("".join(p.text or "" for p in parts if isinstance(p, ThinkingPart))),
+        thinking=valid_text("".join(p.text or "" for p in parts if isinstance(p, ThinkingPart))),
         model=response.model or "",
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
     )
-
-
-def _storable(text: str) -> str:
-    """Return `text` as UTF-8 can hold it: halves of a surrogate pair joined, lone ones U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _response(receipt: Receipt, model: str) -> Response:

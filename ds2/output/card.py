@@ -18,8 +18,8 @@ import yaml
 
 from ds2.output.counts import RowCounts
 from ds2.output.dataset import row_record
-from ds2.output.files import replacing, valid_text, writing
-from signatures.records import Row, canonical_json
+from ds2.output.files import replacing, writing
+from signatures.records import Row, canonical_json, valid_text
 from signatures.task import AnswerKind, TaskSpec
 
 END = "<!-- ds2: the lines above are written by every run; write your own below this one -->"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ds2.output.counts import RowCounter, RowCounts
-from ds2.output.files import publish, sync_folder, valid_text, writing
+from ds2.output.files import publish, sync_folder, writing
 from signatures.errors import DS2Error, OutputError
 from signatures.records import Row
 
@@ -78,23 +78,20 @@ def row_record(row: Row) -> dict[str, Any]:
     asked = row.instruction
     return {
         "id": row.id,
-        "messages": [
-            {"role": message["role"], "content": valid_text(message["content"])}
-            for message in row.messages
-        ],
-        "instruction": valid_text(asked.text),
-        "options": [valid_text(option) for option in asked.options],
-        "context": valid_text(asked.context),
-        "response": valid_text(row.response),
-        "answer": valid_text(row.answer),
+        "messages": list(row.messages),
+        "instruction": asked.text,
+        "options": list(asked.options),
+        "context": asked.context,
+        "response": row.response,
+        "answer": row.answer,
         "level": asked.level.value,
-        "keywords": [valid_text(keyword) for keyword in asked.keywords],
+        "keywords": list(asked.keywords),
         "agreement": row.vote.agreement,
-        "votes": [{"answer": valid_text(a), "count": n} for a, n in row.vote.counts],
+        "votes": [{"answer": a, "count": n} for a, n in row.vote.counts],
         "samples": row.vote.draws,
         "task": row.task,
         "teacher": row.teacher,
-        "model": valid_text(row.model),
+        "model": row.model,
     }
 
 

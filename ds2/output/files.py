@@ -64,13 +64,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def valid_text(text: str) -> str:
-    """Return `text` as UTF-8 can hold it: halves of a surrogate pair joined, lone ones U+FFFD.
-
-    A model's JSON may escape half of a pair; Python reads it, no file can store it.
-    """
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -119,7 +119,7 @@ async def run(
         )
         if observer is not None:
             observer.began(request, backends, worst_case_calls(request.config))
-        job = _Job(request, backends, program, store, observer, identity)
+        job = _Job(request, backends, program, store, observer, identity, budget)
         try:
             ended = await job.work()
         finally:
@@ -144,8 +144,9 @@ class _Job:
         store: RunStore,
         observer: Observer | None,
         identity: Mapping[str, Any],
+        budget: CallBudget,
     ) -> None:
-        self.request, self.backends = request, backends
+        self.request, self.backends, self.budget = request, backends, budget
         self.program, self.store, self.observer = program, store, observer
         self.identity, self.fingerprint = identity, fingerprint(identity)
         self.last: dict[str, int] = {}
@@ -173,7 +174,7 @@ class _Job:
     def conclude(self, ended: _Ended, logged: int, wall_s: float) -> RunSummary:
         """Write the dataset, the card and the summary from the store; return the summary."""
         store, request = self.store, self.request
-        if self.keywords:
+        if self.keywords and not self._would_shrink(ended):
             self._write_dataset()
         stages, calls = stage_usage(store), _calls(store)
         accepted = self.ledger.accepted
@@ -191,6 +192,7 @@ class _Job:
             stages=stages,
             calls=calls,
             new_calls=calls - logged,
+            cancelled_calls=self.budget.lost,
             surplus_calls=surplus_calls(store, self.ledger),
             samples_per_row=draws / accepted if accepted else None,
             mean_agreement=agreement / accepted if accepted else None,
@@ -202,6 +204,11 @@ class _Job:
         if ended.status == "complete":
             store.set_meta({"ended": {"fingerprint": self.fingerprint, "last": self.last}})
         return summary
+
+    def _would_shrink(self, ended: _Ended) -> bool:
+        """Return whether a finished run was begun again and broken off: its dataset stands."""
+        known = self.store.meta().get("ended", {})
+        return ended.status != "complete" and known.get("fingerprint") == self.fingerprint
 
     async def _units(self, bank: tuple[Keyword, ...], work: ProgramWork) -> _Ended:
         config = self.request.config

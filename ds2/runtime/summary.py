@@ -28,6 +28,8 @@ class RunSummary:
         stages: calls and tokens by stage, over the life of the run.
         calls: all calls in the log.
         new_calls: calls made by this process.
+        cancelled_calls: calls of this process that were cancelled on the wire (their unit had become
+            surplus, or the run ended): they brought no reply and may be billed.
         surplus_calls: calls for units whose quota was full when their turn came.
         samples_per_row: answers drawn for each accepted row, those of rejected units counted.
         mean_agreement: over the accepted rows; None with none.
@@ -47,6 +49,7 @@ class RunSummary:
     stages: dict[str, dict[str, int]]
     calls: int
     new_calls: int
+    cancelled_calls: int
     surplus_calls: int
     samples_per_row: float | None
     mean_agreement: float | None
