@@ -14,9 +14,7 @@ from ds2.config import RunConfig
 from ds2.engines.base import Backend
 from ds2.engines.budget import BudgetSpent, CallBudget
 from ds2.fingerprint import fingerprint
-from ds2.output.card import CardFacts, write_card
-from ds2.output.dataset import write_dataset
-from ds2.output.files import replacing
+from ds2.runtime.folder import resolved, write_json, write_rows
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.scheduler import Decided, Scheduler
@@ -175,7 +173,7 @@ class _Job:
         """Write the dataset, the card and the summary from the store; return the summary."""
         store, request = self.store, self.request
         if self.keywords and not self._would_shrink(ended):
-            self._write_dataset()
+            write_rows(request, store, self.backends, self.identity, self.ledger)
         stages, calls = stage_usage(store), _calls(store)
         accepted = self.ledger.accepted
         draws = stages.get("answers", {}).get("calls", 0)
@@ -278,50 +276,10 @@ class _Job:
             "rounds": rounds,
             "keywords": [json.loads(keyword.model_dump_json()) for keyword in bank],
         }
-        self._write_json("keywords.json", self.keywords)
-        self._write_json("config.json", self._resolved())
+        write_json(self.request.out / "keywords.json", self.keywords)
+        write_json(self.request.out / "config.json", resolved(self.request, self.backends))
         if self.observer is not None:
             self.observer.grew(bank, stopped)
-
-    def _resolved(self) -> dict[str, Any]:
-        request = self.request
-        return {
-            "task": json.loads(request.task.model_dump_json()),
-            "run": json.loads(request.config.model_dump_json()),
-            "engine": json.loads(request.engine.model_dump_json()),
-            "budget": json.loads(request.budget.model_dump_json()),
-            "models": {stage: [b.model, b.dialect] for stage, b in self.backends.items()},
-        }
-
-    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        with replacing(self.request.out / name) as temp:
-            text = json.dumps(value, ensure_ascii=False, indent=2)
-            temp.write_text(text + "\n", encoding="utf-8", newline="\n")
-
-    def _write_dataset(self) -> None:
-        folder = self.request.out / "dataset"
-        folder.mkdir(exist_ok=True)
-        files = write_dataset(self._rows(), folder)
-        config = self.request.config
-        duplicates = self.ledger.rejected["duplicate"]
-        facts = CardFacts(
-            task=self.request.task,
-            configuration=self.identity["config"],
-            prompts=self.identity["prompts"],
-            teacher=self.backends["answers"].teacher,
-            models={stage: backend.model for stage, backend in self.backends.items()},
-            files=files.files,
-            counts=files.counts,
-            fixed_temperature=self.backends["answers"].fixed_temperature,
-            rejections=dict(sorted(self.ledger.rejected.items())),
-            screens={"exact duplicates": f"{duplicates} turned away"} if config.duplicates else {},
-            seeds={"run": config.seed},
-        )
-        write_card(facts, folder)
-
-    def _rows(self) -> Iterator[Row]:
-        for unit in self.store.units("accepted"):
-            yield Row.model_validate_json(unit.record)
 
     def _notices(self, ended: _Ended) -> Iterator[str]:
         if self.backends["answers"].teacher == "simulated":

@@ -1,0 +1,71 @@
+"""What a run leaves in its folder beside the store: configuration, dataset and card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ds2.engines.base import Backend
+from ds2.output.card import CardFacts, write_card
+from ds2.output.dataset import write_dataset
+from ds2.output.files import replacing
+from ds2.runtime.ledger import Ledger
+from ds2.runtime.session import RunRequest
+from ds2.store import RunStore
+from signatures.records import Row
+
+
+def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, Any]:
+    """Return a request as plain data, with the models that its names came to; no secret is in it."""
+    return {
+        "task": json.loads(request.task.model_dump_json()),
+        "run": json.loads(request.config.model_dump_json()),
+        "engine": json.loads(request.engine.model_dump_json()),
+        "budget": json.loads(request.budget.model_dump_json()),
+        "models": {stage: [b.model, b.dialect] for stage, b in backends.items()},
+    }
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file as a whole or not at all."""
+    with replacing(path) as temp:
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+        temp.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def write_rows(
+    request: RunRequest,
+    store: RunStore,
+    backends: Mapping[str, Backend],
+    identity: Mapping[str, Any],
+    ledger: Ledger,
+) -> None:
+    """Write `dataset/`: the accepted rows of the store in the global order, and their card."""
+    folder = request.out / "dataset"
+    folder.mkdir(exist_ok=True)
+    files = write_dataset(accepted_rows(store), folder)
+    answers = backends["answers"]
+    duplicates = ledger.rejected["duplicate"]
+    screens = {"exact duplicates": f"{duplicates} turned away"}
+    facts = CardFacts(
+        task=request.task,
+        configuration=identity["config"],
+        prompts=identity["prompts"],
+        teacher=answers.teacher,
+        models={stage: backend.model for stage, backend in backends.items()},
+        files=files.files,
+        counts=files.counts,
+        fixed_temperature=answers.fixed_temperature,
+        rejections=dict(sorted(ledger.rejected.items())),
+        screens=screens if request.config.duplicates else {},
+        seeds={"run": request.config.seed},
+    )
+    write_card(facts, folder)
+
+
+def accepted_rows(store: RunStore) -> Iterator[Row]:
+    """Yield the accepted rows of a store in the global order."""
+    for unit in store.units("accepted"):
+        yield Row.model_validate_json(unit.record)
