@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from signatures.errors import StoreError
 from signatures.receipts import Receipt
-from signatures.records import content_id
+from signatures.records import content_id, valid_text
 
 SCHEMA_VERSION = 1
 STORE_NAME = "store.sqlite"
@@ -175,7 +175,7 @@ class RunStore:
 
         Halves of surrogate pairs, which no file can hold, become U+FFFD.
         """
-        prompt = _storable(prompt)
+        prompt = valid_text(prompt)
         prompt_id = content_id(prompt)
         row = (
             receipt.call,
@@ -183,10 +183,10 @@ class RunStore:
             place,
             prompt_id,
             options,
-            _storable(receipt.text),
+            valid_text(receipt.text),
             receipt.finish_reason,
-            _storable(receipt.thinking),
-            _storable(receipt.model),
+            valid_text(receipt.thinking),
+            valid_text(receipt.model),
             receipt.input_tokens,
             receipt.output_tokens,
             receipt.reasoning_tokens,
@@ -387,17 +387,15 @@ def _settle(future: Future[Any], result: Any = None, error: Exception | None = N
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=5000")
-    connection.execute("PRAGMA temp_store=MEMORY")
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA busy_timeout=5000")
+        connection.execute("PRAGMA temp_store=MEMORY")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
-
-
-def _storable(text: str) -> str:
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _damaged(folder: Path, error: Exception, name: str = STORE_NAME) -> StoreError:

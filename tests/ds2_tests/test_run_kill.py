@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -36,6 +37,7 @@ class Counting:
 
     url: str = ""
     keys: list[str] = field(default_factory=list)
+    answering: bool = True
 
     def start(self, out: Path) -> subprocess.Popen[str]:
         """Start `ds2 run` in a process of its own."""
@@ -71,6 +73,8 @@ def server() -> Iterator[Counting]:
         prompt, options = _rendered(call.request)
         counting.keys.append(call_key(backend, prompt, options, call.seed or 0))
         await wait(call)
+        while not counting.answering:
+            await asyncio.sleep(0.005)
 
     with served(SimulatedServer(Teacher(0), hook=hook)) as running:
         counting.url = running.url
@@ -142,8 +146,12 @@ def test_a_second_process_is_refused_while_the_first_one_goes_on(
 ) -> None:
     first = server.start(tmp_path)
     server.wait_for(3, first)
-    second = server.start(tmp_path)
-    _, err = second.communicate(timeout=60)
+    server.answering = False  # so that the first one cannot be done before the second begins
+    try:
+        second = server.start(tmp_path)
+        _, err = second.communicate(timeout=60)
+    finally:
+        server.answering = True
     assert second.returncode == 2
     assert "be used by one process at a time" in err
     first.communicate(timeout=60)
