@@ -73,7 +73,7 @@ def server() -> Iterator[Counting]:
         prompt, options = _rendered(call.request)
         counting.keys.append(call_key(backend, prompt, options, call.seed or 0))
         await wait(call)
-        while not counting.answering:
+        while not counting.answering:  # noqa: ASYNC110 - set from the thread of the test
             await asyncio.sleep(0.005)
 
     with served(SimulatedServer(Teacher(0), hook=hook)) as running:
