@@ -22,9 +22,13 @@ from dspy.utils.callback import BaseCallback
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.budget import CallBudget
 from ds2.engines.limiter import Limiter, place
-from ds2.engines.retry import RetryPolicy
+from ds2.engines.retry import WEATHER, RetryPolicy, is_overload
 from signatures.receipts import Receipt, report
 from signatures.records import canonical_json, content_id, valid_text
+
+# Characters of a reply that are kept: what is longer counts as cut. Parsing 10 MB takes DSPy's adapter
+# over half a second, in which nothing else runs.
+MAX_REPLY = 1_000_000
 
 # The number that tells a call from its repeats. DSPy strips `rollout_id` before an engine sees the
 # request; the callback of the language model still does.
@@ -201,11 +205,16 @@ class LoggedEngine:
 
         async def attempt() -> tuple[Response, float]:
             nonlocal sent
-            async with self.limiter.slot():
+            async with self.limiter.slot() as slot:
                 sent = True
-                started = time.monotonic()
-                response = await self._engine().complete(request)
-                return response, time.monotonic() - started
+                try:
+                    response = await self._engine().complete(request)
+                except WEATHER as error:
+                    slot.overloaded = is_overload(error)
+                    slot.retry_after_s = getattr(error, "retry_after", None)
+                    raise
+                slot.replied = True
+                return response, time.monotonic() - slot.sent_s
 
         self.budget.take()
         try:
@@ -327,10 +336,11 @@ def _plain(value: Any) -> Any:
 def _receipt(key: str, response: Response) -> Receipt:
     parts = response.message.parts
     usage = response.usage
+    text = "".join(part.text for part in parts if isinstance(part, TextPart))
     return Receipt(
         call=key,
-        text=valid_text("".join(part.text for part in parts if isinstance(part, TextPart))),
-        finish_reason=response.finish_reason,
+        text=valid_text(text[:MAX_REPLY]),
+        finish_reason=response.finish_reason if len(text) <= MAX_REPLY else "length",
         thinking=valid_text("".join(p.text or "" for p in parts if isinstance(p, ThinkingPart))),
         model=response.model or "",
         input_tokens=usage.input_tokens if usage else None,

@@ -24,6 +24,9 @@ _WRONG_SHAPE = (
     OverflowError,
     RecursionError,
 )
+# Why a reply ended that its server broke off: DeepSeek, vLLM and SGLang, OpenRouter. The native
+# engine reads a reason that it does not know as `stop`.
+_BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource"})
 # A prompt or reply that the host's moderation turned down, by the codes the hosts document.
 _MODERATED = frozenset({"content_filter", "content_policy_violation", "data_inspection_failed"})
 
@@ -188,6 +191,11 @@ class NativeEngine:
                 raise
             self.refuses_seed = True
             return await self._complete(lm, _seedless(wire))
+        except lm15.UnsupportedFeatureError as error:
+            # Of what is sent nothing is about `n`: the server has sent more than was asked for.
+            if error.feature != "n":
+                raise
+            raise lm15.ServerError("the reply holds more choices than were asked for") from None
         return read_reply(response) if self._route.chat else _tidy(response)
 
     async def _attempt(self, send: Callable[[Any], Any]) -> Any:
@@ -241,12 +249,18 @@ def read_reply(response: lm15.Response) -> lm15.Response:
     """Return a reply of the chat completions dialect with its thinking apart, without the raw body.
 
     Raises:
-        lm15.ServerError: it holds no choice with a message, so nothing was said.
+        lm15.ServerError: it holds no choice with a message that can be read, or one that the server
+            broke off: what the model had to say is not known.
     """
     choices = (response.provider_data or {}).get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
         raise lm15.ServerError("the reply holds no choice with a message")
+    content = first["message"].get("content")
+    if not (content is None or isinstance(content, str) or _are_parts(content)):
+        raise lm15.ServerError("the reply holds a message whose content is no text")
+    if first.get("finish_reason") in _BROKEN_OFF:
+        raise lm15.ServerError(f"the server broke the reply off ({first['finish_reason']})")
     return _tidy(response)
 
 
@@ -261,6 +275,10 @@ def moderated_reply(error: lm15.LM15Error, request: lm15.Request) -> lm15.Respon
         finish_reason="content_filter",
         usage=lm15.Usage(),
     )
+
+
+def _are_parts(content: object) -> bool:
+    return isinstance(content, list) and all(isinstance(part, dict) for part in content)
 
 
 def _tidy(response: lm15.Response) -> lm15.Response:

@@ -22,23 +22,41 @@ WEATHER = (
 )
 
 
+# Statuses of a server that is there and is full, or is loading its model.
+_FULL = frozenset({429, 503, 529})
+
+
+def is_overload(error: Exception) -> bool:
+    """Return whether an endpoint turned a call away because it has too much to do."""
+    return isinstance(error, lm15.RateLimitError) or getattr(error, "status", None) in _FULL
+
+
 @dataclass(slots=True)
 class RetryPolicy:
     """Exponential back-off, half of it random, and a cap on what a server may ask us to wait.
 
+    Being turned away with 429 is counted apart from failures, and from anew whenever the endpoint
+    has answered anyone in the meantime: a server that is full is waited for as long as it works.
+
     Args:
-        attempts: tries in all, at least 1.
-        first_attempts: tries while nothing has ever been answered, so that an endpoint that is
-            down is reported within seconds.
+        attempts: tries that may fail, at least 1.
+        first_attempts: the same while nothing has ever come from the endpoint, neither a reply nor
+            word that it is full, so that one that is down is reported within seconds.
+        limited_attempts: tries that may be turned away while nobody is answered; at the default the
+            waits between them sum to more than the minute that limits are mostly counted by.
         base_s: upper end of the first wait, doubled each time, seconds.
         cap_s: longest wait, `Retry-After` included, seconds.
+        answered: whether anything has ever come from the endpoint.
+        answers: replies so far, to anyone who shares this policy.
     """
 
     attempts: int = 6
     first_attempts: int = 3
+    limited_attempts: int = 10
     base_s: float = 0.5
     cap_s: float = 30.0
     answered: bool = False
+    answers: int = 0
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `attempt`, tried again while the weather is bad.
@@ -46,17 +64,26 @@ class RetryPolicy:
         Raises:
             lm15.LM15Error: the last error, when the tries are used up or it cannot heal.
         """
-        tries = 0
+        failed = turned_away = tries = 0
+        answers = self.answers
         while True:
             tries += 1
             try:
                 result = await attempt()
             except WEATHER as error:
-                if tries >= (self.attempts if self.answered else self.first_attempts):
+                self.answered = self.answered or getattr(error, "status", None) in _FULL
+                if isinstance(error, lm15.RateLimitError):
+                    turned_away = 1 + (turned_away if answers == self.answers else 0)
+                    answers = self.answers
+                else:
+                    failed += 1
+                most = self.attempts if self.answered else self.first_attempts
+                if failed >= most or turned_away >= self.limited_attempts:
                     raise
                 await asyncio.sleep(self._wait_s(error, tries))
             else:
                 self.answered = True
+                self.answers += 1
                 return result
 
     def _wait_s(self, error: Exception, tries: int) -> float:

@@ -88,8 +88,12 @@ class ProgramWork:
         explained = explain(error, backend)
         if explained is not None:
             return explained
-        answered = self._answered()
+        # A 429 is the word of a living endpoint: nothing to start or to check, only to wait for.
+        full = any(isinstance(cause, lm15.RateLimitError) for cause in causes)
+        answered = full or self._answered()
         kind = RunStoppedError if answered else EndpointError
+        # What follows the first paragraph is advice about another library.
+        said = str(error.__cause__ or error).partition("\n\n")[0]
         todo = (
             "Give the same command again once it does: the run goes on where it is."
             if answered
@@ -100,7 +104,7 @@ class ProgramWork:
             unit=backend.model,
             name="the endpoint",
             rule="answer",
-            value=f"{backend.dialect}: {error.__cause__ or error}",
+            value=f"{backend.dialect}: {said}",
             todo=todo,
         )
 

@@ -558,3 +558,10 @@ def test_a_script_sees_its_calls() -> None:
     script = Script(lambda call: str(call.number))
     asked(engine(script), "hello", 3, temperature=0.2)
     assert script.calls[0] == Call(0, 3, "\nhello", 0.2, script.calls[0].request)
+
+
+def test_a_reply_without_measure_is_cut_and_counts_as_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ds2.engines.logged.MAX_REPLY", 100)
+    logged = engine(Script("x" * 101))
+    reply = asked(logged)
+    assert (len(reply.text), reply.finish_reason) == (100, "length")
