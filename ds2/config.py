@@ -81,6 +81,8 @@ class RunConfig(_Settings):
         pairs: without quotas, how many pairs are crossed with the levels.
         duplicates: exact duplicates are screened out.
         adapter: how prompts are rendered and replies parsed.
+        merger: `judge` lets a model say which answers with different wordings are the same, for
+            expression and text; open answers are always compared so.
     """
 
     target: int = Field(ge=1, le=10_000_000)
@@ -98,6 +100,7 @@ class RunConfig(_Settings):
     pairs: int = Field(default=0, ge=0)
     duplicates: bool = True
     adapter: Literal["chat", "json-schema", "json"] = "chat"
+    merger: Literal["none", "judge"] = "none"
 
     @field_validator("policy")
     @classmethod

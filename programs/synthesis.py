@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dspy
 from dspy.adapters.utils import get_annotation_name
@@ -21,6 +21,7 @@ from programs.answers import AnswerDraw
 from programs.instructions import InstructionWriter
 from programs.keywords import ExpansionShape, KeywordExpansion
 from programs.loop import run_sync
+from programs.meaning import Equivalence, Judge, Merger, Verdicts
 from programs.sampling import Temperatures
 from programs.stopping import Policy
 from programs.voting import SelfConsistency
@@ -43,6 +44,10 @@ class ChainConfig:
         thinking: the answering model reasons by itself.
         teacher: what stands behind the model; goes into every row.
         model: the name that goes into every row; None takes that of the language model in use.
+        merger: what says that answers with different keys are the same, see `programs.meaning`;
+            `judge` for one of the program's own, reachable as `vote.judge` and compiled with it.
+            Needed for open tasks.
+        verdicts: where a merger's verdicts are kept.
     """
 
     policy: Policy | None = None
@@ -51,6 +56,8 @@ class ChainConfig:
     thinking: bool = False
     teacher: str = "model"
     model: str | None = None
+    merger: Merger | Literal["judge"] | None = None
+    verdicts: Verdicts | None = None
 
 
 class DS2Instruct(dspy.Module):
@@ -71,14 +78,15 @@ class DS2Instruct(dspy.Module):
         super().__init__()
         self.task = task if isinstance(task, TaskSpec) else load_task(task)
         self.config = config or ChainConfig()
-        if self.task.answer.kind is AnswerKind.OPEN:
+        if self.task.answer.kind is AnswerKind.OPEN and self.config.merger is None:
             raise TaskError.rule(
                 "Building the program failed",
                 unit=self.task.name,
                 name="answer.kind",
-                rule="be a kind that can be voted on: number, expression, choice, label or text",
+                rule="be a kind that can be voted on: number, expression, choice, label or text, "
+                "or open with a merger that compares by meaning",
                 value="open",
-                todo="Give the task a short, checkable answer; long-form votes are not there yet.",
+                todo="Give ChainConfig(merger='judge'), or give the task a short, checkable answer.",
             )
         temperatures = self.config.temperatures
         self.keywords = KeywordExpansion(
@@ -88,9 +96,15 @@ class DS2Instruct(dspy.Module):
         self.vote = SelfConsistency(
             AnswerDraw(self.task, thinking=self.config.thinking),
             self.config.policy,
-            self.task.answer,
+            equivalence=Equivalence(self.task.answer, self._merger(), self.config.verdicts),
             temperatures=temperatures,
         )
+
+    def _merger(self) -> Merger | None:
+        if self.config.merger == "judge":
+            fixed = not self.config.temperatures.answers
+            return Judge(temperature=None) if fixed else Judge()
+        return self.config.merger
 
     async def aforward(
         self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0

@@ -2,7 +2,8 @@
 
 Source: Wang et al. (2023), arXiv:2203.11171; as a filter for synthetic data DS²-Instruct
 (arXiv:2603.12932), section 3.3. Deviation: answers are compared by what they mean in the task's
-answer format, not as strings, and an unreadable draw counts as a draw.
+answer format, not as strings, and an unreadable draw counts as a draw. Answers that no key can
+compare, such as long ones, are voted on by meaning (`programs.meaning`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
+from programs.ballots import wilson
 from programs.equivalence import Group, Reading, read_answer, tally
 from programs.loop import run_sync
+from programs.meaning import Equivalence
 from programs.sampling import Temperatures, call_config
 from programs.stopping import Counts, Policy, fixed
 from signatures.errors import ConfigError
@@ -26,7 +29,7 @@ from signatures.records import Sample, Vote
 from signatures.task import AnswerFormat, AnswerKind
 
 # Part of a run's fingerprint: raise it when an answer would be read, or two compared, differently.
-READING_VERSION = 1
+READING_VERSION = 2
 
 _HEADER = re.compile(r"\[\[ ## \w+ ## \]\][ \t]*\n?")
 
@@ -44,7 +47,10 @@ class SelfConsistency(dspy.Module):
         draw: a module with an output field `answer` (steps are taken from `reasoning` or
             `solution`), such as `dspy.ChainOfThought("question -> answer")`.
         policy: when to stop, see `programs.stopping`; five draws and a share of 0.6 by default.
-        answer: the answer format, or its kind where that says it all (number, expression, text).
+        answer: the answer format, or its kind where that says it all (number, expression, text);
+            text by default.
+        equivalence: given instead of `answer`: the format and what may merge its answers. A judge
+            in it is reachable as `vote.judge`.
         temperatures: with what to draw.
 
     Returns (of a call): a `dspy.Prediction` with `answer` (the winner; None when rejected),
@@ -52,35 +58,69 @@ class SelfConsistency(dspy.Module):
     that said something else) and `vote` (`signatures.records.Vote`, all of it).
 
     Raises (of a call): what the language model raises. An error of transport is never a vote.
+
+    Example:
+        >>> from dspy.utils import DummyLM
+        >>> from programs.stopping import lead
+        >>> vote = SelfConsistency(
+        ...     dspy.ChainOfThought("question -> answer"), policy=lead(3, 9), answer="number"
+        ... )
+        >>> replies = [{"reasoning": "6 x 7", "answer": a} for a in ("42", "$42.00", "42 apples")]
+        >>> with dspy.context(lm=DummyLM(replies)):
+        ...     outcome = vote(question="What is 6 x 7?")
+        >>> outcome.answer, outcome.agreement, outcome.vote.draws, outcome.vote.reason
+        ('42', 1.0, 3, 'lead')
     """
 
     def __init__(
         self,
         draw: dspy.Module,
         policy: Policy | None = None,
-        answer: AnswerFormat | str = "text",
+        answer: AnswerFormat | str | None = None,
         *,
+        equivalence: Equivalence | None = None,
         temperatures: Temperatures | None = None,
     ) -> None:
         super().__init__()
         self.draw = draw
         self.policy = policy or fixed(5, 0.6)
-        self.answer = _answer_format(answer)
+        equivalence = _equivalence(answer, equivalence)
+        self.answer = equivalence.answer
+        # A judge stands once, as a module of its own, so that optimizers and copies find that one.
+        judges = isinstance(equivalence.merger, dspy.Module)
+        self.judge: dspy.Module | None = equivalence.merger if judges else None
+        self.merger = None if judges else equivalence.merger
+        self.verdicts = equivalence.verdicts
         self.temperatures = temperatures or Temperatures()
+
+    @property
+    def equivalence(self) -> Equivalence:
+        """Return which answers are the same to this vote."""
+        return Equivalence(self.answer, self.judge or self.merger, self.verdicts)
 
     async def aforward(self, **inputs: Any) -> dspy.Prediction:
         """Return the outcome of the vote on `inputs`, which go to every draw as they are."""
         samples: list[Sample] = []
+        verdicts: dict[tuple[str, str], bool] = {}
         wave = 0
         while True:
-            groups = self._groups(samples)
-            decision = self.policy.decide(_counts(groups, len(samples)))
+            merged = await self._merged(samples, _asked(inputs), verdicts)
+            groups = tally([Reading(s.answer, s.key, s.unreadable) for s in merged])
+            counts = _counts(groups, len(samples))
+            decision = self.policy.decide(counts)
             if decision.draw == 0:
                 break
             numbers = range(len(samples), len(samples) + decision.draw)
             samples += await _all(*(self._sample(number, wave, inputs) for number in numbers))
             wave += 1
-        vote = _vote(samples, groups, accepted=decision.accepted, reason=decision.reason)
+        vote = _vote(
+            merged,
+            groups,
+            accepted=decision.accepted,
+            reason=decision.reason,
+            confidence=_confidence(self.policy, counts),
+            own_words=self.equivalence.merger is not None,
+        )
         chosen = "" if vote.response is None else samples[vote.response].reasoning
         return dspy.Prediction(
             answer=vote.winner if vote.accepted else None,
@@ -128,18 +168,30 @@ class SelfConsistency(dspy.Module):
             return Reading(None, None, "truncated")
         if finish_reason == "content_filter":
             return Reading(None, None, "moderated")
-        question = "\n".join(str(inputs.get(name, "")) for name in ("context", "question"))
         options = inputs.get("options") or ()
         return read_answer(
             self.answer,
             typed=typed,
             text=text,
             options=options if isinstance(options, list | tuple) else (),
-            question=question.strip(),
+            question=_asked(inputs),
         )
 
-    def _groups(self, samples: Sequence[Sample]) -> tuple[Group, ...]:
-        return tally([Reading(s.answer, s.key, s.unreadable) for s in samples], self.answer)
+    async def _merged(
+        self, samples: Sequence[Sample], question: str, verdicts: dict[tuple[str, str], bool]
+    ) -> Sequence[Sample]:
+        """Return the samples with one key for all answers that mean the same."""
+        equivalence = self.equivalence
+        if equivalence.merger is None:
+            return samples
+        answers: dict[str, str] = {}
+        for sample in samples:
+            if sample.key is not None and sample.answer is not None:
+                # Of one key the same wording is compared, whichever was drawn first.
+                said = answers.get(sample.key, sample.answer)
+                answers[sample.key] = min(said, sample.answer, key=lambda text: (len(text), text))
+        leaders = await equivalence.merge(answers, question, verdicts)
+        return [s.model_copy(update={"key": leaders.get(s.key or "", s.key)}) for s in samples]
 
 
 async def _call(module: dspy.Module, inputs: dict[str, Any]) -> dspy.Prediction:
@@ -162,6 +214,10 @@ async def _all(*work: Coroutine[Any, Any, Sample]) -> list[Sample]:
     for failure in sorted(failures, key=lambda f: isinstance(f, Exception)):
         raise failure
     return samples
+
+
+def _asked(inputs: dict[str, Any]) -> str:
+    return "\n".join(str(inputs.get(name, "")) for name in ("context", "question")).strip()
 
 
 def _typed(prediction: dspy.Prediction) -> str | None:
@@ -188,19 +244,40 @@ def _counts(groups: Sequence[Group], draws: int) -> Counts:
     return Counts(votes, unreadable=draws - sum(votes))
 
 
+def _confidence(policy: Policy, counts: Counts) -> float | None:
+    """Return the probability that the first is right, from a policy that was fitted to estimate it."""
+    estimate = getattr(policy, "probability", None)
+    return estimate(counts) if estimate and counts.votes and not counts.tied else None
+
+
 def _vote(
-    samples: Sequence[Sample], groups: Sequence[Group], *, accepted: bool, reason: str
+    samples: Sequence[Sample],
+    groups: Sequence[Group],
+    *,
+    accepted: bool,
+    reason: str,
+    confidence: float | None,
+    own_words: bool,
 ) -> Vote:
     counts = _counts(groups, len(samples))
     first = None if counts.tied or not groups else groups[0]
+    response = _response([samples[i] for i in first.members]) if first and accepted else None
+    agreement = counts.top / counts.draws if counts.draws else 0.0
+    low, high = wilson(agreement, counts.draws) if counts.draws else (None, None)
+    winner = first.answer if first else None
+    if own_words and response is not None:  # of several wordings, the one that the response gives
+        winner = samples[response].answer
     return Vote(
         accepted=accepted,
-        winner=first.answer if first else None,
-        agreement=counts.top / counts.draws if counts.draws else 0.0,
+        winner=winner,
+        agreement=agreement,
+        agreement_low=0.0 if low is None else low,
+        agreement_high=1.0 if high is None else high,
+        confidence=confidence,
         counts=tuple((group.answer, len(group.members)) for group in groups),
         draws=counts.draws,
         reason=reason,
-        response=_response([samples[i] for i in first.members]) if first and accepted else None,
+        response=response,
         samples=tuple(samples),
     )
 
@@ -209,6 +286,20 @@ def _response(agreeing: Sequence[Sample]) -> int:
     candidates = [s for s in agreeing if s.parsed] or list(agreeing)
     middle = median(len(s.reasoning) for s in candidates)
     return min(candidates, key=lambda s: (abs(len(s.reasoning) - middle), s.number)).number
+
+
+def _equivalence(answer: AnswerFormat | str | None, equivalence: Equivalence | None) -> Equivalence:
+    if equivalence is None:
+        return Equivalence(_answer_format("text" if answer is None else answer))
+    if answer is not None:
+        raise ConfigError.rule(
+            "Building a vote failed",
+            name="answer",
+            rule="be left out where `equivalence` is given, which holds the format",
+            value=answer,
+            todo="Give one of the two.",
+        )
+    return equivalence
 
 
 def _answer_format(answer: AnswerFormat | str) -> AnswerFormat:

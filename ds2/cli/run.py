@@ -28,6 +28,13 @@ class AdapterName(StrEnum):
     JSON = "json"
 
 
+class MergerName(StrEnum):
+    """What may say that answers that are worded differently are the same."""
+
+    NONE = "none"
+    JUDGE = "judge"
+
+
 def run_command(
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
@@ -75,6 +82,9 @@ def run_command(
     adapter: Annotated[
         AdapterName, typer.Option(help="How prompts are rendered and replies parsed.")
     ] = AdapterName.CHAT,
+    merger: Annotated[
+        MergerName, typer.Option(help="`judge`: a model says which answers mean the same.")
+    ] = MergerName.NONE,
     timeout: Annotated[float, typer.Option(help="Limit on one request, seconds.")] = 600.0,
     program: Annotated[
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
@@ -104,6 +114,7 @@ def run_command(
         policy=policy,
         candidates=max_candidates,
         adapter=adapter.value,
+        merger=merger.value,
     )
     request = _request(
         task,

@@ -31,6 +31,7 @@ _SHARD = re.compile(r"train-(\d{5})-of-(\d{5})\.parquet")
 
 _TEXT = {"dtype": "string", "_type": "Value"}
 _INT = {"dtype": "int32", "_type": "Value"}
+_SHARE = {"dtype": "float64", "_type": "Value"}
 _TEXTS = {"feature": _TEXT, "_type": "List"}
 
 # The columns as `datasets` writes them down (`Features.to_dict`).
@@ -44,7 +45,10 @@ FEATURES: Mapping[str, Any] = {
     "answer": _TEXT,
     "level": _TEXT,
     "keywords": _TEXTS,
-    "agreement": {"dtype": "float64", "_type": "Value"},
+    "agreement": _SHARE,
+    "agreement_low": _SHARE,
+    "agreement_high": _SHARE,
+    "confidence": _SHARE,
     "votes": {"feature": {"answer": _TEXT, "count": _INT}, "_type": "List"},
     "samples": _INT,
     "task": _TEXT,
@@ -87,6 +91,9 @@ def row_record(row: Row) -> dict[str, Any]:
         "level": asked.level.value,
         "keywords": list(asked.keywords),
         "agreement": row.vote.agreement,
+        "agreement_low": row.vote.agreement_low,
+        "agreement_high": row.vote.agreement_high,
+        "confidence": row.vote.confidence,
         "votes": [{"answer": a, "count": n} for a, n in row.vote.counts],
         "samples": row.vote.draws,
         "task": row.task,

@@ -26,7 +26,7 @@ from programs.stopping import parse_policy
 from programs.synthesis import ChainConfig, DS2Instruct
 from programs.voting import READING_VERSION
 from signatures.errors import StoreError
-from signatures.task import TaskSpec
+from signatures.task import AnswerKind, TaskSpec
 
 RUN_STAGES = ("keywords", "writer", "answers")
 _PROBE = ".writable"
@@ -64,13 +64,18 @@ def backends_for(request: RunRequest, resolve: Resolver | None = None) -> dict[s
     schema = request.config.adapter == "json-schema"
     by_model: dict[str | None, Backend] = {}
     stages = {}
-    for stage in RUN_STAGES:
+    for stage in (*RUN_STAGES, "judge") if uses_judge(request) else RUN_STAGES:
         model = request.engine.model_of(stage)
         if model not in by_model:
             backend = resolve(model, request.engine, request.config.seed)
             by_model[model] = replace(backend, response_schema=schema)
         stages[stage] = by_model[model]
     return stages
+
+
+def uses_judge(request: RunRequest) -> bool:
+    """Return whether a model compares answers: where it is asked for, and for open ones."""
+    return request.config.merger == "judge" or request.task.answer.kind is AnswerKind.OPEN
 
 
 def _resolve(model: str | None, engine: EngineConfig, seed: int) -> Backend:
@@ -104,6 +109,7 @@ def build_program(request: RunRequest, backends: Mapping[str, Backend]) -> DS2In
             thinking=answers.thinking,
             teacher=answers.teacher,
             model=answers.model,
+            merger="judge" if uses_judge(request) else None,
         ),
     )
     if request.program is not None:
@@ -131,6 +137,8 @@ def connect(
         "writer": program.writer,
         "answers": program.vote,
     }
+    if program.vote.judge is not None:
+        modules["judge"] = program.vote.judge  # after the vote, whose model it would have otherwise
     engines = []
     for stage, module in modules.items():
         backend = backends[stage]
@@ -236,7 +244,7 @@ def claim(
         prompts=program.fingerprint(),
         models={stage: f"{b.model} ({b.dialect})" for stage, b in backends.items()},
         dspy=dspy.__version__,
-        equivalence=str(READING_VERSION),
+        equivalence=" ".join(filter(None, (str(READING_VERSION), program.vote.equivalence.name))),
     )
     stored = store.meta().get("identity")
     if stored is not None:

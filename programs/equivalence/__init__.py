@@ -20,9 +20,8 @@ from programs.equivalence.expression import ExpressionReader
 from programs.equivalence.label import LabelReader
 from programs.equivalence.number import NumberReader
 from programs.equivalence.reading import NOTHING, Reader, Reading, unreadable
-from programs.equivalence.salvage import Closing, marked, salvage
-from programs.equivalence.text import TextReader
-from signatures.errors import TaskError
+from programs.equivalence.salvage import Closing, fields, marked, salvage
+from programs.equivalence.text import OpenReader, TextReader
 from signatures.task import AnswerFormat, AnswerKind
 
 _BARE = 8
@@ -68,9 +67,6 @@ def read_answer(
     Returns:
         The reading; `answer` and `key` are None and `problem` says why where it is unreadable.
 
-    Raises:
-        TaskError: the format is `open`, which no key can compare.
-
     Example:
         >>> fmt = AnswerFormat(kind="number")
         >>> read_answer(fmt, typed="$12.00").key == read_answer(fmt, typed="12 inches").key
@@ -80,6 +76,8 @@ def read_answer(
         >>> read_answer(fmt, typed="5 to 10").problem
         'a range, a ratio or a calculation that is not worked out'
     """
+    if fmt.kind is AnswerKind.OPEN:
+        return _read_open(typed, text)
     reader = _reader(fmt, tuple(options), question)
     closing = _closing(fmt)
     if typed is not None and typed.strip():
@@ -90,20 +88,15 @@ def read_answer(
     return _settled(found, text, reader, closing)
 
 
-def tally(readings: Sequence[Reading], fmt: AnswerFormat) -> tuple[Group, ...]:
-    """Return the readable readings grouped by answer, most members first.
+def tally(readings: Sequence[Reading]) -> tuple[Group, ...]:
+    """Return the readable readings grouped by their keys, most members first.
 
     Ties stand in the order of their first member, which ranks them for display and decides
     nothing: a policy sees the counts alone.
 
     Args:
         readings: the readings of one vote, in the order of the draws.
-        fmt: the answer format they were read with.
-
-    Raises:
-        TaskError: the format is `open`.
     """
-    _refuse_open(fmt)
     members: dict[str, list[int]] = {}
     for place, reading in enumerate(readings):
         if reading.key is not None:
@@ -113,6 +106,16 @@ def tally(readings: Sequence[Reading], fmt: AnswerFormat) -> tuple[Group, ...]:
         for key, places in members.items()
     ]
     return tuple(sorted(groups, key=lambda group: -len(group.members)))
+
+
+def _read_open(typed: str | None, text: str) -> Reading:
+    """Read a long answer: the typed field, else the reply's answer field, else all of the reply."""
+    reader = OpenReader()
+    if typed is not None and typed.strip():
+        return reader.read(typed)
+    text = text.rpartition("</think>")[2]
+    field = next(fields(text), None)
+    return reader.read(text if field is None or field.text is None else field.text)
 
 
 def _typed(reader: Reader, typed: str, closing: Closing) -> Reading:
@@ -147,7 +150,6 @@ def _closing(fmt: AnswerFormat) -> Closing:
 
 
 def _reader(fmt: AnswerFormat, options: tuple[str, ...], question: str) -> Reader:
-    _refuse_open(fmt)
     match fmt.kind:
         case AnswerKind.NUMBER:
             return NumberReader(question)
@@ -156,20 +158,10 @@ def _reader(fmt: AnswerFormat, options: tuple[str, ...], question: str) -> Reade
         case AnswerKind.LABEL:
             return LabelReader(fmt.labels)
         case AnswerKind.EXPRESSION:
-            return ExpressionReader()
-        case AnswerKind.TEXT | AnswerKind.OPEN:
+            return ExpressionReader(question)
+        case AnswerKind.TEXT:
             return TextReader()
+        case AnswerKind.OPEN:
+            return OpenReader()
         case _:
             assert_never(fmt.kind)
-
-
-def _refuse_open(fmt: AnswerFormat) -> None:
-    if fmt.kind is AnswerKind.OPEN:
-        raise TaskError.rule(
-            "Reading answers failed",
-            name="answer.kind",
-            rule="be number, expression, choice, label or text: long answers want a vote by "
-            "meaning, which does not exist yet",
-            value=fmt.kind.value,
-            todo="Give the task a short answer, or wait for the vote by meaning.",
-        )

@@ -3,7 +3,8 @@
 Rule: the key is the letter. A letter counts where it stands alone, in any bracket, or with a mark
 after it (`C.`, `(c)`, `C: 12 apples`, `option C`); a capital that opens a sentence does not, so
 "A company ... (C)" is C. A text counts where it equals exactly one option. A letter beyond the
-options, two letters, and a letter that stands with the text of another option are unreadable.
+options, two letters, a letter that stands with the text of another option, and a reply that gives
+no answer (unless that is an option) are unreadable.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from programs.equivalence.reading import (
     readable,
     unreadable,
 )
+from programs.equivalence.refusal import NO_ANSWER, refuses
 from programs.equivalence.text import normal
 
 _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mathsf)\s?\{([^{}]*)\}")
@@ -70,6 +72,8 @@ class ChoiceReader:
             return self._letter(alone[1])
         if (named := self._by_text(text)) is not None:
             return named
+        if refuses(text):
+            return unreadable(NO_ANSWER)
         rest = text[_introduced(text) :]
         if rest != text and (alone := _ALONE.fullmatch(rest)):
             return self._letter(alone[1])

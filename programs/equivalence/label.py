@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from programs.equivalence.characters import plain
 from programs.equivalence.reading import MAX_CANDIDATE, NOTHING, Reading, readable, unreadable
+from programs.equivalence.refusal import NO_ANSWER, refuses
 
 _SHORT = {"y": "yes", "n": "no"}
 _TRUTH = {"true": "yes", "false": "no"}
@@ -76,7 +77,7 @@ class LabelReader:
         if introduction := _INTRODUCTION.match(text):
             text = text[introduction.end() :].strip(" \"'*_([{`$")
         if (start := known.start.match(text)) is None:
-            return unreadable(NOTHING)
+            return unreadable(NO_ANSWER if refuses(candidate) else NOTHING)
         label = known.spelling.get(_folded(start[1])) or known.spelling.get(start[1].casefold())
         return unreadable(NOTHING) if label is None else readable(label, label)
 

@@ -17,8 +17,18 @@ _SPACING = re.compile(
     r"Bigr)(?![A-Za-z])\.?"
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,)(?=\d{3})")
-_WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mathit|rm|mbox)\s*\{([^{}]*)\}")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_WORDS = re.compile(
+    r"\\(?:text|mathrm|textbf|mathbf|textit|mathit|textrm|textnormal|operatorname|rm|mbox)"
+    r"\s*\{([^{}]*)\}"
+)
+_REALS = re.compile(r"\\(?:mathbb|Bbb)\s*\{?\s*R\s*\}?|\\(?:R|reals)(?![A-Za-z])")
+_BARE_NAME = re.compile(
+    r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sin|cos|tan|cot|sec(?= ?\()|csc|ln|log|exp|sqrt|pi|infty|"
+    r"infinity|inf)(?![A-Za-z])"
+)
+_BARE = {"pi": "π", "infty": "∞", "infinity": "∞", "inf": "∞"}
+_TIMES = re.compile(r"(?<=\d) ?x ?(?=10 ?\^)")
+_FRACTION = re.compile(r"\\[dtcs]frac(?![A-Za-z])")
 _SYMBOLS = {
     "cdot": "*",
     "times": "*",
@@ -50,6 +60,17 @@ _SYMBOLS = {
     "vert": "|",
     "lvert": "|",
     "rvert": "|",
+    "langle": "(",
+    "rangle": ")",
+    "mp": "∓",
+    "setminus": "∖",
+    "backslash": "∖",
+    "lor": "∨",
+    "vee": "∨",
+    "land": "∧",
+    "wedge": "∧",
+    "dbinom": "\\binom",
+    "tbinom": "\\binom",
 }
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _MIXED = re.compile(r"(?<![\d.])(\d+) (\d+)/(\d+)(?![\d.])")
@@ -84,13 +105,17 @@ def outer(candidate: str) -> str:
 
 def clean(text: str) -> str:
     """Return LaTeX in one spelling, blanks kept: `\\frac{a}{b}`, `\\sqrt{a}`, `*`, `π`, `⦃ ⦄`."""
+    text = text.replace("ℝ", "\\mathbb{R}")  # which NFKC would make a plain R
     text = plain(text).replace("\\{", "⦃").replace("\\}", "⦄").replace("\\\\", " ⏎ ")
     text = text.replace("\\%", "%").replace("\\$", "$").replace("\\|", "‖")
     text = _THOUSANDS.sub("", text)
     text = _SPACING.sub(" ", text)
     text = _FRACTION.sub(r"\\frac", text)
+    text = _REALS.sub("ℝ", text)
     text = _WORDS.sub(r" \1 ", text)
+    text = _BARE_NAME.sub(lambda name: _BARE.get(name[1], "\\" + name[1]), text)
     text = _COMMAND.sub(lambda command: _SYMBOLS.get(command[1], command[0]), text)
+    text = _TIMES.sub("*", text)
     text = text.replace("**", "^").replace("×", "*").replace("·", "*").replace("÷", "/")
     text = _ROOT.sub(_root, text)
     text = _DEGREES.sub("°", text)

@@ -29,9 +29,11 @@ from programs.equivalence.reading import (
     readable,
     unreadable,
 )
+from programs.equivalence.refusal import NO_ANSWER, opens_without
 from programs.equivalence.written import NUMBER, WHOLE, Number, number_key, numbers, prepare
 
 _LAST_SENTENCES = 2
+_BARE = 8  # characters; what is no longer cannot hold a number and say that it has none
 
 _NOT_A_NUMBER = re.compile(r"[<>≤≥≠±√∞π\\]")
 _GAP = re.compile(
@@ -93,6 +95,8 @@ class NumberReader:
         """Read one number, however it is written; two different ones are unreadable."""
         if len(candidate) > MAX_CANDIDATE:
             return unreadable(_TOO_LONG)
+        if len(candidate) > _BARE and opens_without(candidate):
+            return unreadable(NO_ANSWER)
         text = prepare(candidate)
         if WHOLE.fullmatch(text):
             return _shown(int(text))
@@ -127,7 +131,7 @@ class NumberReader:
         """
         sentences = [s for s in _SENTENCE_END.split(_CALCULATOR.sub(r"\1", text)) if s.strip()]
         for back, sentence in enumerate(reversed(sentences[-_LAST_SENTENCES:]), start=1):
-            if _NO_ANSWER.search(sentence):
+            if _NO_ANSWER.search(sentence) or opens_without(sentence):
                 return unreadable(NOTHING)
             right = _right_side(prepare(sentence[-MAX_CANDIDATE:]))
             if right is None:

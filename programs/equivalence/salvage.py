@@ -22,6 +22,7 @@ from programs.equivalence.reading import (
     Reading,
     unreadable,
 )
+from programs.equivalence.refusal import NO_ANSWER
 
 _MIN_QUOTE = 15
 _MAX_BOXES = 3
@@ -89,7 +90,7 @@ def salvage(reader: Reader, text: str, *, closing: Closing, question: str) -> Re
         if mark.text is None:
             return unreadable("the answer was cut off before its closing brace")
         reading = reader.lead(mark.text) if mark.sentence else reader.read(mark.text)
-        if mark.binding or reading.problem != NOTHING:
+        if mark.binding or reading.problem not in (NOTHING, NO_ANSWER):
             return reading
     return reader.last(text)
 
@@ -99,14 +100,14 @@ def marked(reader: Reader, text: str, *, closing: Closing) -> Reading | None:
     for mark in marks(text[-MAX_TEXT:], closing, bold=not closing.words):
         if mark.text is not None:
             reading = reader.lead(mark.text) if mark.sentence else reader.read(mark.text)
-            if mark.binding or reading.problem != NOTHING:
+            if mark.binding or reading.problem not in (NOTHING, NO_ANSWER):
                 return reading
     return None
 
 
 def marks(text: str, closing: Closing, *, bold: bool = True) -> Iterator[Mark]:
     """Yield the marked places of a reply, strongest first."""
-    yield from _fields(text)
+    yield from fields(text)
     if "\\" in text:
         yield from _boxes(text)
     yield from _closings(text, closing)
@@ -120,7 +121,8 @@ def marks(text: str, closing: Closing, *, bold: bool = True) -> Iterator[Mark]:
             yield Mark(strong, binding=False, sentence=False)
 
 
-def _fields(text: str) -> Iterator[Mark]:
+def fields(text: str) -> Iterator[Mark]:
+    """Yield what stands in the answer field of a chat or JSON reply."""
     if "[[ ## answer ## ]]" in text and (fields := _FIELD.findall(text)):
         yield Mark(fields[-1].strip(), binding=True, sentence=False)
     if '"answer"' in text and (values := _JSON.findall(text)):

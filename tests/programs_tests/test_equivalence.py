@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,23 +15,26 @@ from equivalence_cases import (
     EXPRESSION,
     HOPELESS,
     HOSTILE,
+    NON_ANSWERS,
     NUMBER,
     OPEN,
     OPTIONS,
     PAIRS,
+    REAL_ANSWERS,
     SALVAGED,
     UNREADABLE,
     VERDICT,
     YES_NO,
     YES_NO_MAYBE,
 )
+from expression_cases import KEPT_APART
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from programs.equivalence import Reading, read_answer, tally
+from programs.equivalence.expression import asks_all
 from programs.equivalence.written import number_key
-from signatures.errors import TaskError
-from signatures.task import AnswerFormat
+from signatures.task import AnswerFormat, AnswerKind
 
 laws = settings(deadline=None, database=None, derandomize=True, max_examples=300)
 RECORDED = (
@@ -51,7 +55,7 @@ def salvaged(fmt: AnswerFormat, text: str, question: str = "") -> Reading:
 
 
 def test_the_table_of_pairs_is_large() -> None:
-    assert len(PAIRS) >= 150
+    assert len(PAIRS) >= 300
     assert len({param.id for param in PAIRS}) == len(PAIRS)
 
 
@@ -112,10 +116,95 @@ def test_the_letters_follow_the_options_of_the_question() -> None:
     assert read_answer(five, typed="E", options=("a", "b", "c", "d")).key is None
 
 
-@pytest.mark.parametrize("kind", ["typed", "tally"])
-def test_open_answers_are_refused_until_a_vote_by_meaning_exists(kind: str) -> None:
-    with pytest.raises(TaskError, match="vote by meaning"):
-        read_answer(OPEN, typed="anything") if kind == "typed" else tally([], OPEN)
+@pytest.mark.parametrize("fmt", [*ALL, OPEN], ids=lambda fmt: fmt.kind.value)
+@pytest.mark.parametrize("text", NON_ANSWERS)
+def test_a_reply_that_gives_no_answer_is_unreadable_in_every_format(
+    fmt: AnswerFormat, text: str
+) -> None:
+    options = ("up", "down", "flat", "all of them") if fmt is CHOICE else ()
+    assert read_answer(fmt, typed=text, options=options).key is None
+    assert read_answer(fmt, typed=None, text=f"The answer is {text}", options=options).key is None
+
+
+@pytest.mark.parametrize(("fmt", "text"), REAL_ANSWERS)
+def test_an_answer_that_only_sounds_vague_is_read(fmt: AnswerFormat, text: str) -> None:
+    assert read(fmt, text).key is not None
+
+
+def test_what_is_an_option_or_a_label_is_an_answer_whatever_it_says() -> None:
+    options = ("It depends", "unknown", "Cannot be determined", "None of the above")
+    for letter, option in zip("ABCD", options, strict=True):
+        assert read_answer(CHOICE, typed=option, options=options).key == letter
+    fmt = AnswerFormat(kind="label", labels=("yes", "no", "unclear", "cannot be determined"))
+    assert read(fmt, "Unclear.").key == "unclear"
+    assert read(fmt, "Cannot be determined").key == "cannot be determined"
+    assert read(fmt, "unknown").key is None
+
+
+ALL_ROOTS = "Find all real solutions of the equation."
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("2, 3", "3, 2"),
+        ("2, 3", "x=3, x=2"),
+        ("2, 3", r"\{2, 3\}"),
+        ("2 and 3", "x = 2 or x = 3"),
+        (r"-\sqrt2, \sqrt 2", r"\pm\sqrt{2}"),
+        ("x_1=2, x_2=3", "3, 2"),
+        (r"\{5\}", "x=5"),
+        ("(1,2), (2,1)", r"\{(2,1),(1,2)\}"),
+    ],
+)
+def test_the_order_of_solutions_counts_only_where_not_all_are_asked_for(
+    left: str, right: str
+) -> None:
+    assert read(EXPRESSION, left, ALL_ROOTS).key == read(EXPRESSION, right, ALL_ROOTS).key
+    assert read(EXPRESSION, "(2,3)", ALL_ROOTS).key != read(EXPRESSION, "(3,2)", ALL_ROOTS).key
+    assert read(EXPRESSION, "2, 3", ALL_ROOTS).key != read(EXPRESSION, "2, 4", ALL_ROOTS).key
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What are the roots of x^2-5x+6?", True),
+        ("Solve the equation x^2 = 4.", True),
+        ("Give your answers separated by commas.", True),
+        ("Find all primes below 10, in increasing order.", False),
+        ("Find the next two terms.", False),
+        ("", False),
+    ],
+)
+def test_a_question_says_whether_all_solutions_are_wanted(question: str, expected: bool) -> None:
+    assert asks_all(question) is expected
+
+
+@pytest.mark.parametrize(("left", "right"), KEPT_APART)
+def test_what_would_have_to_be_worked_out_keeps_a_key_of_its_own(left: str, right: str) -> None:
+    first, second = read(EXPRESSION, left), read(EXPRESSION, right)
+    assert first.key is not None
+    assert second.key is not None
+    assert first.key != second.key
+
+
+def test_long_answers_are_read_whole_and_keyed_by_their_wording() -> None:
+    long = "Rates rise because prices do. " * 40
+    first, again = read(OPEN, long), read(OPEN, f"  {long.upper()} ")
+    assert first.key == again.key
+    assert first.answer == long.strip()
+    assert read(OPEN, long + "So demand falls.").key != first.key
+    assert (
+        read(
+            OPEN,
+            "It depends on the horizon: in the short run prices are sticky, and so the "
+            "central bank can move output; in the long run it cannot.",
+        ).key
+        is not None
+    )
+    salvage = read_answer(OPEN, typed=None, text="[[ ## answer ## ]]\nPrices rise.\n")
+    assert salvage.answer == "Prices rise."
+    assert read(OPEN, "x" * 20_000).key is None
 
 
 @pytest.mark.parametrize(
@@ -157,16 +246,16 @@ def test_the_typed_field_goes_before_the_text() -> None:
 
 def test_a_tally_counts_readable_answers_most_votes_first() -> None:
     readings = [read(NUMBER, t) for t in ("7", "12", "?", "12.0", "7 apples", "$12", "9")]
-    groups = tally(readings, NUMBER)
+    groups = tally(readings)
     assert [(g.key, g.members) for g in groups] == [("12", (1, 3, 5)), ("7", (0, 4)), ("9", (6,))]
     assert groups[0].answer == "12"
-    assert tally([], NUMBER) == ()
-    assert tally([readings[2]], NUMBER) == ()
+    assert tally([]) == ()
+    assert tally([readings[2]]) == ()
 
 
 def test_ties_stand_in_the_order_of_their_first_member() -> None:
     readings = [read(NUMBER, t) for t in ("9", "7", "7", "9")]
-    assert [g.key for g in tally(readings, NUMBER)] == ["9", "7"]
+    assert [g.key for g in tally(readings)] == ["9", "7"]
 
 
 @pytest.mark.parametrize("fmt", ALL, ids=lambda fmt: fmt.kind.value)
@@ -222,9 +311,9 @@ def test_grouping_does_not_depend_on_the_order(
 ) -> None:
     readings = [read(fmt, answer) for answer in answers]
     shuffled = data.draw(st.permutations(readings))
-    counts = {g.key: len(g.members) for g in tally(readings, fmt)}
-    assert counts == {g.key: len(g.members) for g in tally(shuffled, fmt)}
-    sizes = [len(g.members) for g in tally(shuffled, fmt)]
+    counts = {g.key: len(g.members) for g in tally(readings)}
+    assert counts == {g.key: len(g.members) for g in tally(shuffled)}
+    sizes = [len(g.members) for g in tally(shuffled)]
     assert sizes == sorted(sizes, reverse=True)
     assert sum(sizes) == sum(r.key is not None for r in readings)
 
@@ -236,8 +325,8 @@ def test_being_the_same_is_reflexive_and_symmetric(
 ) -> None:
     first, second = read(fmt, left), read(fmt, right)
     assert read(fmt, left) == first
-    together = tally([first, second], fmt)
-    assert {g.key for g in together} == {g.key for g in tally([second, first], fmt)}
+    together = tally([first, second])
+    assert {g.key for g in together} == {g.key for g in tally([second, first])}
 
 
 @laws
@@ -290,6 +379,48 @@ def test_the_key_of_an_expression_has_its_value(expression: tuple[str, float]) -
         assert math.isclose(found, value, rel_tol=1e-9, abs_tol=1e-7 * max(1.0, abs(value)))
 
 
+coefficients = st.lists(st.integers(-9, 9), min_size=1, max_size=5)
+
+
+def _polynomial(numbers: list[int], name: str = "x") -> str:
+    return "+".join(f"({n}){name}^{{{power}}}" for power, n in enumerate(numbers))
+
+
+@laws
+@given(left=coefficients, right=coefficients)
+def test_a_product_is_its_expansion_and_no_other(left: list[int], right: list[int]) -> None:
+    expanded = [0] * (len(left) + len(right) - 1)
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            expanded[i + j] += a * b
+    product = read(EXPRESSION, f"({_polynomial(left)})({_polynomial(right)})").key
+    assert product == read(EXPRESSION, _polynomial(expanded)).key
+    expanded[0] += 1
+    assert product != read(EXPRESSION, _polynomial(expanded)).key
+
+
+@laws
+@given(left=coefficients, right=coefficients)
+def test_two_polynomials_have_one_key_exactly_when_they_are_one(
+    left: list[int], right: list[int]
+) -> None:
+    size = max(len(left), len(right))
+    padded = [numbers + [0] * (size - len(numbers)) for numbers in (left, right)]
+    keys = {read(EXPRESSION, _polynomial(numbers)).key for numbers in (left, right)}
+    assert (len(keys) == 1) is (padded[0] == padded[1])
+
+
+@laws
+@given(turns=st.fractions(-2, 2, max_denominator=60), whole=st.integers(-3, 3))
+def test_an_angle_may_turn_round(turns: Fraction, whole: int) -> None:
+    angle = rf"\frac{{{turns.numerator}\pi}}{{{turns.denominator}}}"
+    for name in ("sin", "cos"):
+        once = read(EXPRESSION, rf"\{name}({angle})").key
+        assert once == read(EXPRESSION, rf"\{name}({angle}+({2 * whole})\pi)").key
+        value = getattr(math, name)(float(turns) * math.pi)
+        assert math.isclose(float(Fraction(once or "nan")), value, abs_tol=1e-12)
+
+
 @laws
 @given(st.fractions(max_denominator=50), st.fractions(max_denominator=50))
 def test_two_fractions_have_one_key_exactly_when_they_are_equal(a: Fraction, b: Fraction) -> None:
@@ -318,3 +449,21 @@ def test_recorded_answers_of_real_models_are_read_as_their_recorder_did() -> Non
                 total += 1
                 agreed += (reading.key == gold) == sample["correct"]
     assert agreed / total > 0.9955
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "equivalence.md"
+EXAMPLES = re.findall(
+    r"^\| (number|expression|text) \| `(.+)` \| `(.+)` \| (same|apart) \|$",
+    DOCUMENT.read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("kind", "left", "right", "verdict"), EXAMPLES)
+def test_the_examples_of_the_document_hold(kind: str, left: str, right: str, verdict: str) -> None:
+    fmt = AnswerFormat(kind=AnswerKind(kind))
+    assert (read(fmt, left).key == read(fmt, right).key) is (verdict == "same")
+
+
+def test_the_document_has_examples() -> None:
+    assert len(EXAMPLES) > 20
