@@ -105,7 +105,12 @@ class RunConfig(_Settings):
     @field_validator("policy")
     @classmethod
     def _one_spelling(cls, value: str) -> str:
-        return re.sub(r"\s*([(),])\s*", r"\1", value.strip()).replace(",", ", ")
+        name, bracket, rest = value.strip().partition("(")
+        if name.strip() == "calibrated":  # what follows is a file's name, spaces and all
+            return value.strip()
+        return (
+            name.strip() + bracket + re.sub(r"\s*([,)])\s*", r"\1", rest).replace(",", ", ").strip()
+        )
 
     @field_validator("answer_temperatures")
     @classmethod

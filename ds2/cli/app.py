@@ -10,6 +10,7 @@ import typer
 from ds2.cli.check import check
 from ds2.cli.export import export_command
 from ds2.cli.prompts import prompts_command
+from ds2.cli.replay import replay_command
 from ds2.cli.run import run_command
 from ds2.cli.simulate import simulate
 from ds2.cli.tasks import tasks_app
@@ -45,6 +46,7 @@ app.command("run", rich_help_panel="Make")(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
+app.command("replay", rich_help_panel="Look")(replay_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("simulate", rich_help_panel="Try")(simulate)
 

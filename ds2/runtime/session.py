@@ -22,7 +22,7 @@ from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
 from ds2.store import LOCK_NAME, STORE_NAME, RunStore
 from programs.sampling import Temperatures
-from programs.stopping import parse_policy
+from programs.stopping import Calibrated, parse_policy
 from programs.synthesis import ChainConfig, DS2Instruct
 from programs.voting import READING_VERSION
 from signatures.errors import StoreError
@@ -238,9 +238,12 @@ def claim(
     Raises:
         StoreError: the store belongs to another run.
     """
+    policy = program.vote.policy
+    # A fitted policy is what its table says, wherever its file lies.
+    named = f"calibrated({policy.id})" if isinstance(policy, Calibrated) else policy.spec
     ours = identity(
         request.task,
-        request.config,
+        request.config.model_copy(update={"policy": named}),
         prompts=program.fingerprint(),
         models={stage: f"{b.model} ({b.dialect})" for stage, b in backends.items()},
         dspy=dspy.__version__,

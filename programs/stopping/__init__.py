@@ -10,6 +10,7 @@ stopping early does not make a run serial.
 | `curtailed(k, threshold)` | the same, as soon as it is certain | |
 | `lead(by, max_draws)` | the first is `by` votes ahead | Wald (1945) |
 | `posterior(confidence, max_draws)` | the first likely stays the first | arXiv:2305.11860 |
+| `calibrated(file)` | a fitted table says so | `programs.calibration` |
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from programs.stopping.calibrated import Calibrated, load_calibrated
 from programs.stopping.lead import Lead, lead
 from programs.stopping.policy import Counts, Decision, Policy, Reason
 from programs.stopping.posterior import Posterior, posterior
@@ -24,6 +26,7 @@ from programs.stopping.share import Curtailed, Fixed, curtailed, fixed
 from signatures.errors import ConfigError
 
 __all__ = [
+    "Calibrated",
     "Counts",
     "Curtailed",
     "Decision",
@@ -35,12 +38,13 @@ __all__ = [
     "curtailed",
     "fixed",
     "lead",
+    "load_calibrated",
     "parse_policy",
     "posterior",
 ]
 
 _INT, _FLOAT = r"(\d{1,4})", r"(\d*\.?\d+(?:e-?\d+)?)"
-_FORMS: dict[str, tuple[str, Callable[[str, str], Policy]]] = {
+_FORMS: dict[str, tuple[str, Callable[..., Policy]]] = {
     "fixed(K, THRESHOLD)": (
         rf"fixed\(\s*{_INT}\s*,\s*{_FLOAT}\s*\)",
         lambda k, share: fixed(int(k), float(share)),
@@ -57,6 +61,7 @@ _FORMS: dict[str, tuple[str, Callable[[str, str], Policy]]] = {
         rf"posterior\(\s*{_FLOAT}\s*,\s*{_INT}\s*\)",
         lambda confidence, most: posterior(float(confidence), int(most)),
     ),
+    "calibrated(FILE)": (r"calibrated\(\s*(\S|\S.*\S)\s*\)", load_calibrated),
 }
 
 
@@ -64,12 +69,13 @@ def parse_policy(text: str) -> Policy:
     """Return the policy that `text` names, such as `fixed(5, 0.6)` or `lead(3, 9)`.
 
     Raises:
-        ConfigError: the text names no policy, or its numbers are out of range.
+        ConfigError: the text names no policy, its numbers are out of range, or its file cannot be
+            read.
     """
     for pattern, build in _FORMS.values():
         match = re.fullmatch(pattern, text.strip())
         if match:
-            return build(match.group(1), match.group(2))
+            return build(*match.groups())
     raise ConfigError.rule(
         "Reading a voting policy failed",
         name="policy",
