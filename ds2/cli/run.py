@@ -64,7 +64,7 @@ def run_command(
     ] = Preset.DEFAULT,
     seed: Annotated[int, typer.Option(help="Decides every choice of the pipeline.")] = 0,
     policy: Annotated[
-        str | None, typer.Option(help='When a vote has seen enough, such as "fixed(5, 0.6)".')
+        str | None, typer.Option(help='When a vote has seen enough, such as "lead(3, 9)".')
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", "-c", help="Calls in flight.")] = 64,
     max_calls: Annotated[

@@ -46,7 +46,7 @@ def test_the_bank_has_a_tenth_of_the_target_within_its_bounds(target: int, size:
 
 def test_the_default_preset_asks_for_sixty_rows_and_four_candidates_a_row() -> None:
     config = preset("default")
-    assert (config.target, config.candidates, config.policy) == (60, 240, "fixed(5, 0.6)")
+    assert (config.target, config.candidates, config.policy) == (60, 240, "lead(3, 9)")
     assert config.quotas
     assert config.duplicates
     assert config.pair_share == 0.4
@@ -55,7 +55,7 @@ def test_the_default_preset_asks_for_sixty_rows_and_four_candidates_a_row() -> N
 def test_the_paper_preset_is_the_papers() -> None:
     config = preset("paper")
     assert (config.target, config.candidates, config.pairs) == (6000, 8000, 2000)
-    assert config.policy == "fixed(5, 0.5)"
+    assert config.policy == "curtailed(5, 0.5)"
     assert (config.answer_temperatures, config.answer_temperatures_by) == ((0.7, 0.8, 0.9), "draw")
     assert not config.quotas
     assert not config.duplicates
@@ -69,7 +69,7 @@ def test_a_smaller_paper_run_is_cut_in_proportion(target: int, rows: int, cut: i
 
 def test_single_values_of_a_preset_can_be_changed() -> None:
     config = preset("default", 60, seed=3, policy=None, candidates=70)
-    assert (config.seed, config.policy, config.candidates) == (3, "fixed(5, 0.6)", 70)
+    assert (config.seed, config.policy, config.candidates) == (3, "lead(3, 9)", 70)
 
 
 @pytest.mark.parametrize(

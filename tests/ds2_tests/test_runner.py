@@ -92,7 +92,7 @@ def test_rejected_units_keep_their_votes_and_their_reasons(tmp_path: Path) -> No
     for reason, record in rejected:
         assert reason == record["reason"]
         if record["stage"] == "vote":
-            assert len(record["vote"]["samples"]) == 5
+            assert 3 <= len(record["vote"]["samples"]) == record["vote"]["draws"] <= 9
             assert all(sample["call"] for sample in record["vote"]["samples"])
 
 
@@ -229,7 +229,11 @@ def test_the_papers_preset_ends_normally_with_what_passed(tmp_path: Path) -> Non
     assert "duplicate" not in ledger["rejected"]
     rows = rows_of(tmp_path)
     assert len(rows) == ledger["accepted"]
-    assert {row["samples"] for row in rows} == {5}
+    assert {row["samples"] for row in rows} <= {
+        3,
+        4,
+        5,
+    }  # what cannot change the verdict is not drawn
     assert all(row["agreement"] >= 0.5 for row in rows)
 
 
@@ -309,9 +313,9 @@ def test_the_worst_case_holds_where_every_keyword_list_is_a_struggle(tmp_path: P
 
 
 def test_the_worst_case_of_the_default_run_is_known() -> None:
-    # 1 core list, 46 rounds of at most 2 lists in 2 directions, 3 tries each; 240 x (1 + 5).
+    # 1 core list, 46 rounds of at most 2 lists in 2 directions, 3 tries each; 240 x (1 + 9).
     config = preset("default", 60)
-    assert worst_case_calls(config) == 3 * (1 + 4 * 48) + 240 * 6
+    assert worst_case_calls(config) == 3 * (1 + 4 * 48) + 240 * 10
 
 
 # A stage that gives nothing usable.
