@@ -18,11 +18,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from optimizers.recorded import read_questions, read_recording, split
+from optimizers.recorded import read_recording, split
 from optimizers.replay import Replay
 from programs.ballots import bootstrap, figures
 from programs.calibration import fit_policy
 from programs.stopping import Policy, curtailed, fixed, lead, posterior
+from signatures.recorded import read_questions
 from signatures.task import AnswerFormat, AnswerKind
 
 THRESHOLDS = (0.5, 0.6, 0.7)

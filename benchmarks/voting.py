@@ -34,12 +34,13 @@ from typing import Any, NamedTuple
 import dspy
 
 from ds2.engines.lm import make_lm
-from ds2.engines.replay import Output, Recorded, read_replay, recorded_backend
+from ds2.engines.replay import recorded_backend
 from programs.answers import AnswerDraw
 from programs.equivalence import Reading, read_answer
 from programs.stopping import Counts, fixed
 from programs.voting import SelfConsistency
 from signatures.errors import DS2Error
+from signatures.recorded import RecordedQuestion, RecordedSample, read_questions
 from signatures.records import Vote, content_id
 from signatures.task import AnswerFormat, AnswerKind, TaskSpec, load_task
 
@@ -73,7 +74,7 @@ class Reply(NamedTuple):
 
     question: str
     gold: str
-    output: Output
+    output: RecordedSample
 
     @property
     def id(self) -> str:
@@ -81,13 +82,15 @@ class Reply(NamedTuple):
         return content_id([self.question, self.output.model, self.output.text])
 
 
-async def take_votes(records: Sequence[Recorded], task: TaskSpec, k: int, seed: int) -> list[Vote]:
+async def take_votes(
+    records: Sequence[RecordedQuestion], task: TaskSpec, k: int, seed: int
+) -> list[Vote]:
     """Return one vote of k draws for each question."""
     lm = make_lm(recorded_backend(records, seed=seed), stage="answers")
     vote = SelfConsistency(AnswerDraw(task), policy=fixed(k, THRESHOLDS[0]), answer=task.answer)
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(record: Recorded) -> Vote:
+    async def one(record: RecordedQuestion) -> Vote:
         async with gate:
             return (await vote.acall(question=record.question)).vote
 
@@ -97,7 +100,11 @@ async def take_votes(records: Sequence[Recorded], task: TaskSpec, k: int, seed: 
 
 
 def judge(
-    records: Sequence[Recorded], votes: Sequence[Vote], fmt: AnswerFormat, k: int, threshold: float
+    records: Sequence[RecordedQuestion],
+    votes: Sequence[Vote],
+    fmt: AnswerFormat,
+    k: int,
+    threshold: float,
 ) -> Point:
     """Return yield, precision and cost of `fixed(k, threshold)` on votes of k draws."""
     policy = fixed(k, threshold)
@@ -227,13 +234,13 @@ def _rate(work: Callable[[], Any], count: int) -> float:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Return everything that the benchmark prints."""
     task = load_task("gsm8k")
-    records = read_replay(args.file, models=args.models, exclude=args.exclude or None)
+    records = read_questions(args.file, models=args.models, exclude=args.exclude or None)
     records = records[: args.limit]
     points = []
     for k in DRAWS:
         votes = asyncio.run(take_votes(records, task, k, args.seed))
         points += [judge(records, votes, task.answer, k, threshold) for threshold in THRESHOLDS]
-    replies = [Reply(r.question, r.gold, o) for r in records for o in r.outputs]
+    replies = [Reply(r.question, r.gold, o) for r in records for o in r.samples]
     flagged = [reply for reply in replies if reply.output.correct is not None]
     return {
         "file": Path(args.file).name,

@@ -1,47 +1,18 @@
-"""Recorded answers of models, read once: what policies are judged by and fitted to.
-
-A file holds one question a line as JSON: `question`, `gold` (the right answer as text), optional
-`options` (texts), and `samples`, each with `text`, optional `model` and optional `correct` (how its
-recorder graded it). A name that ends in `.gz` is gzip. `docs/replay.md` says it in full.
-"""
+"""Recorded answers of models, read once: what policies are judged by and fitted to."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from hashlib import blake2b
-from typing import Any, NamedTuple, NoReturn
 
 from programs.ballots import UNREADABLE, Ballot
 from programs.equivalence import read_answer
-from signatures.errors import StoreError
+from signatures.recorded import RecordedQuestion, refuse_recording
 from signatures.records import Vote
 from signatures.task import AnswerFormat
 
 _SHOWN = 60
-
-
-class RecordedSample(NamedTuple):
-    """One recorded reply: its text, the model that gave it, and how its recorder graded it."""
-
-    text: str
-    model: str
-    correct: bool | None
-
-
-class RecordedQuestion(NamedTuple):
-    """One line of a file: where it stands, the question, its right answer and its replies."""
-
-    line: int
-    question: str
-    gold: str
-    options: tuple[str, ...]
-    samples: tuple[RecordedSample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,40 +49,6 @@ class Recording:
         return self.agreeing / self.flagged if self.flagged else None
 
 
-def read_questions(
-    path: str | os.PathLike[str], *, models: str | None = None, exclude: str | None = None
-) -> tuple[RecordedQuestion, ...]:
-    """Return the questions of a file, in order.
-
-    Args:
-        path: a `.jsonl` or `.jsonl.gz` file.
-        models: keep the samples of models whose name matches this pattern (`*` and `?`); None keeps
-            all. A question that keeps none is left out.
-        exclude: leave out the samples of models whose name matches this pattern.
-
-    Raises:
-        StoreError: the file cannot be read, a line breaks the format (file, line, what), a question
-            comes twice, or no sample is left.
-    """
-    file = os.fspath(path)
-    seen: set[str] = set()
-    kept = []
-    for number, line in enumerate(_lines(file), start=1):
-        if not line.strip():
-            continue
-        found = _question(file, number, line)
-        if found.question.strip() in seen:
-            _refuse(f"{file}, line {number}", "question", "come once", found.question)
-        seen.add(found.question.strip())
-        samples = tuple(s for s in found.samples if _wanted(s.model, models, exclude))
-        if samples:
-            kept.append(found._replace(samples=samples))
-    if not kept:
-        what = f"models={models!r}, exclude={exclude!r}" if seen else "no line"
-        _refuse(file, "the file", "hold a sample of a model that is asked for", what)
-    return tuple(kept)
-
-
 def read_recording(
     questions: Sequence[RecordedQuestion], fmt: AnswerFormat, *, source: str
 ) -> Recording:
@@ -146,10 +83,14 @@ def read_recording(
                 agreeing += sample.correct == (answers[-1] == 0)
         kept.append((found.question, Ballot(tuple(answers), right=0)))
     if not kept:
-        _refuse(source, "gold", f"be readable as {fmt.kind.value} in some line", unnamed[0])
+        refuse_recording(
+            source, "gold", f"be readable as {fmt.kind.value} in some line", unnamed[0]
+        )
     recording = _recording(source, kept, labelled=True)
     if recording.unreadable == recording.samples:
-        _refuse(source, "samples", f"hold some answer that reads as {fmt.kind.value}", "none")
+        refuse_recording(
+            source, "samples", f"hold some answer that reads as {fmt.kind.value}", "none"
+        )
     return replace(recording, flagged=flagged, agreeing=agreeing, unreadable_gold=tuple(unnamed))
 
 
@@ -173,7 +114,9 @@ def recording_of_votes(votes: Iterable[tuple[str, Vote]], *, source: str) -> Rec
         winner = next((s.key for s in vote.samples if s.key and s.answer == vote.winner), None)
         kept.append((question, Ballot(answers, None if winner is None else numbers[winner])))
     if not any(answer != UNREADABLE for _, ballot in kept for answer in ballot.answers):
-        _refuse(source, "the run", "hold a vote with a readable sample", f"{len(kept)} votes")
+        refuse_recording(
+            source, "the run", "hold a vote with a readable sample", f"{len(kept)} votes"
+        )
     return _recording(source, kept, labelled=False)
 
 
@@ -213,75 +156,3 @@ def _recording(source: str, kept: Sequence[tuple[str, Ballot]], *, labelled: boo
 
 def _number(key: str | None, numbers: dict[str, int]) -> int:
     return UNREADABLE if key is None else numbers.setdefault(key, len(numbers))
-
-
-def _wanted(model: str, models: str | None, exclude: str | None) -> bool:
-    if models is not None and not fnmatchcase(model, models):
-        return False
-    return exclude is None or not fnmatchcase(model, exclude)
-
-
-def _lines(file: str) -> Iterator[str]:
-    opened = gzip.open if file.endswith(".gz") else open
-    try:
-        with opened(file, "rt", encoding="utf-8") as lines:
-            yield from lines
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise StoreError.rule(
-            "Reading recorded answers failed",
-            unit=file,
-            name="the file",
-            rule="be a readable .jsonl or .jsonl.gz file in UTF-8",
-            value=f"{type(error).__name__}: {error}",
-            todo="Check the path and that the file is complete.",
-        ) from error
-
-
-def _question(file: str, number: int, line: str) -> RecordedQuestion:
-    where = f"{file}, line {number}"
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        _refuse(where, "the line", f"be JSON ({error})", line.strip())
-    if not isinstance(data, dict):
-        _refuse(where, "the line", "be a JSON object", data)
-    samples = data.get("samples")
-    if not isinstance(samples, list) or not samples:
-        _refuse(where, "samples", "be a list with at least one sample", samples)
-    options = data.get("options") or []
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        _refuse(where, "options", "be a list of texts", options)
-    return RecordedQuestion(
-        line=number,
-        question=_text(where, "question", data.get("question")),
-        gold=_text(where, "gold", data.get("gold")),
-        options=tuple(options),
-        samples=tuple(_sample(where, sample) for sample in samples),
-    )
-
-
-def _sample(where: str, sample: Any) -> RecordedSample:
-    if not isinstance(sample, dict) or not isinstance(sample.get("text"), str):
-        _refuse(where, "samples", "hold objects with a `text`", sample)
-    model, correct = sample.get("model", ""), sample.get("correct")
-    if not isinstance(model, str) or not (correct is None or isinstance(correct, bool)):
-        _refuse(where, "samples", "hold `model` as text and `correct` as true or false", sample)
-    return RecordedSample(sample["text"], model, correct)
-
-
-def _text(where: str, name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        _refuse(where, name, "be a text that is not empty", value)
-    return value
-
-
-def _refuse(where: str, name: str, rule: str, value: object) -> NoReturn:
-    raise StoreError.rule(
-        "Reading recorded answers failed",
-        unit=where,
-        name=name,
-        rule=rule,
-        value=value,
-        todo="docs/replay.md describes the format; mend the file, or choose others with --format, "
-        "--models and --exclude.",
-    )

@@ -165,9 +165,7 @@ def summary_table(summary: RunSummary) -> Table:
 
 def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
     ledger = summary.ledger
-    tokens_in = sum(stage["input_tokens"] for stage in summary.stages.values())
-    tokens_out = sum(stage["output_tokens"] for stage in summary.stages.values())
-    unreported = sum(stage["unreported"] for stage in summary.stages.values())
+    tokens = sum(s["input_tokens"] + s["output_tokens"] for s in summary.stages.values())
     by_stage = ", ".join(f"{name} {stage['calls']:,}" for name, stage in summary.stages.items())
     rows = "" if summary.samples_per_row is None else f"{summary.samples_per_row:.1f}"
     agreement = (
@@ -184,7 +182,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
         ("surplus", f"{ledger['surplus']:,}", _surplus_note(summary)),
         ("pending", f"{sum(ledger['pending'].values()):,}", _reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
-        ("tokens", f"{tokens_in + tokens_out:,}", _tokens_note(tokens_in, tokens_out, unreported)),
+        ("tokens", f"{tokens:,}", _tokens_note(summary)),
         ("samples an accepted row", rows, "all answers drawn, over the rows accepted"),
         ("time", _clock(summary.wall_s), f"{summary.new_calls:,} calls made now"),
     ]
@@ -201,8 +199,14 @@ def _surplus_note(summary: RunSummary) -> str:
     return f"{note}, {lost:,} more cancelled under way" if lost else note
 
 
-def _tokens_note(tokens_in: int, tokens_out: int, unreported: int) -> str:
-    note = f"{tokens_in:,} in, {tokens_out:,} out"
+def _tokens_note(summary: RunSummary) -> str:
+    names = ("input_tokens", "output_tokens", "reasoning_tokens", "unreported")
+    read, written, thought, unreported = (
+        sum(stage[name] for stage in summary.stages.values()) for name in names
+    )
+    note = f"{read:,} in, {written:,} out"
+    if thought:
+        note += f" ({thought:,} of them thinking)"
     return f"{note}; {unreported:,} calls did not report theirs" if unreported else note
 
 

@@ -11,10 +11,11 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from optimizers.recorded import RecordedQuestion, Recording
+    from optimizers.recorded import Recording
     from optimizers.replay import Judged
     from programs.calibration import Fit
     from programs.stopping import Policy
+    from signatures.recorded import RecordedQuestion
     from signatures.records import Vote
     from signatures.task import AnswerFormat
 
@@ -117,7 +118,8 @@ class _Reader:
         self._options, self._labels = options, labels
 
     def read(self, path: Path) -> Recording:
-        from optimizers.recorded import read_questions, read_recording, recording_of_votes
+        from optimizers.recorded import read_recording, recording_of_votes
+        from signatures.recorded import read_questions
 
         if path.is_dir():
             return recording_of_votes(_votes(path), source=str(path))

@@ -1,52 +1,24 @@
-"""Answers of real models, recorded once: an engine that gives them back, and the file it reads.
+"""Answers of real models, recorded once (`signatures.recorded`): an engine that gives them back.
 
-One line of the file is one question as JSON: `question`, `gold` (text), optional `options` (texts),
-and `samples`, each with `text` and optional `model` and `correct` (how its recorder graded it). A
-name that ends in `.gz` is gzip. The recorded texts come back as they are, in no adapter's form.
+The recorded texts come back as they are, in no adapter's form.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import random
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
 from dspy.lm15 import InvalidRequestError, Message, Request, Response, TextPart, Usage
 
 from ds2.engines.base import Backend
-from signatures.errors import StoreError
+from signatures.recorded import RecordedQuestion, read_questions
 from signatures.records import content_id
 
 _HEADER = "[[ ## question ## ]]"
 _NEXT_FIELD = "\n\n[[ ## "
 _CLOSING = "\n\nRespond with "
 _SHOWN = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One recorded reply: its text, the model that gave it, and whether its recorder took it as right."""
-
-    text: str
-    model: str = ""
-    correct: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One question with its right answer and its recorded replies, at least one."""
-
-    question: str
-    gold: str
-    outputs: tuple[Output, ...]
-    options: tuple[str, ...] = ()
 
 
 class ReplayEngine:
@@ -62,7 +34,7 @@ class ReplayEngine:
         seed: orders the replies.
     """
 
-    def __init__(self, records: Sequence[Recorded], *, seed: int = 0) -> None:
+    def __init__(self, records: Sequence[RecordedQuestion], *, seed: int = 0) -> None:
         self._texts = {record.question.strip(): _shuffled(record, seed) for record in records}
 
     async def complete(self, request: Request) -> Response:
@@ -94,7 +66,7 @@ def replay_backend(
     exclude: str | None = None,
     seed: int = 0,
 ) -> Backend:
-    """Return the recorded answers in `path` as a model; the arguments are those of `read_replay`.
+    """Return the recorded answers in `path` as a model; the arguments are those of `read_questions`.
 
     Args:
         path: the recorded file.
@@ -103,16 +75,16 @@ def replay_backend(
         seed: orders the replies to each question.
 
     Raises:
-        StoreError: see `read_replay`.
+        StoreError: see `read_questions`.
     """
-    records = read_replay(path, models=models, exclude=exclude)
+    records = read_questions(path, models=models, exclude=exclude)
     return recorded_backend(records, seed=seed)
 
 
-def recorded_backend(records: Sequence[Recorded], *, seed: int = 0) -> Backend:
+def recorded_backend(records: Sequence[RecordedQuestion], *, seed: int = 0) -> Backend:
     """Return recorded questions that were read before as a model."""
     engine = ReplayEngine(records, seed=seed)
-    content = [[r.question, [output.text for output in r.outputs]] for r in records]
+    content = [[r.question, [sample.text for sample in r.samples]] for r in records]
     return Backend(
         model="replay",
         dialect=f"replay {content_id([seed, content])}",
@@ -124,38 +96,6 @@ def recorded_backend(records: Sequence[Recorded], *, seed: int = 0) -> Backend:
     )
 
 
-def read_replay(
-    path: str | os.PathLike[str], *, models: str | None = None, exclude: str | None = None
-) -> tuple[Recorded, ...]:
-    """Return the recorded questions of a file, in order.
-
-    Args:
-        path: a `.jsonl` or `.jsonl.gz` file.
-        models: keep the replies of models whose name matches this pattern (`*` and `?`), such as
-            `gpt-4o*`; None keeps all. A question that keeps none is left out.
-        exclude: leave out the replies of models whose name matches this pattern.
-
-    Raises:
-        StoreError: the file cannot be read, a line breaks the format (file, line, what), a question
-            comes twice, or no reply is left.
-    """
-    records: dict[str, Recorded] = {}
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{os.fspath(path)}, line {number}"
-        record = _record(where, line)
-        if record.question.strip() in records:
-            _refuse(where, "question", "come once", record.question)
-        records[record.question.strip()] = record
-    kept = tuple(_filtered(record, models, exclude) for record in records.values())
-    kept = tuple(record for record in kept if record.outputs)
-    if not kept:
-        patterns = f"models={models!r}, exclude={exclude!r}"
-        _refuse(os.fspath(path), "the file", "hold a reply of a model that is asked for", patterns)
-    return kept
-
-
 def _question(request: Request) -> str:
     """Return the question field of the last message; what follows it is of the adapter."""
     prompt = request.messages[-1].text or ""
@@ -165,82 +105,7 @@ def _question(request: Request) -> str:
     return rest.partition(_NEXT_FIELD)[0].rpartition(_CLOSING)[0].strip() or rest.strip()
 
 
-def _shuffled(record: Recorded, seed: int) -> tuple[str, ...]:
-    texts = [output.text for output in record.outputs]
+def _shuffled(record: RecordedQuestion, seed: int) -> tuple[str, ...]:
+    texts = [sample.text for sample in record.samples]
     random.Random(content_id([seed, record.question])).shuffle(texts)
     return tuple(texts)
-
-
-def _filtered(record: Recorded, models: str | None, exclude: str | None) -> Recorded:
-    outputs = tuple(
-        output
-        for output in record.outputs
-        if (models is None or fnmatchcase(output.model, models))
-        and (exclude is None or not fnmatchcase(output.model, exclude))
-    )
-    return Recorded(record.question, record.gold, outputs, record.options)
-
-
-def _lines(path: str | os.PathLike[str]) -> Iterator[str]:
-    file = Path(path)
-    opened = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opened(file, "rt", encoding="utf-8") as lines:
-            yield from lines
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise StoreError.rule(
-            "Reading recorded answers failed",
-            unit=os.fspath(path),
-            name="the file",
-            rule="be a readable .jsonl or .jsonl.gz file in UTF-8",
-            value=f"{type(error).__name__}: {error}",
-            todo="Check the path and that the file is complete.",
-        ) from error
-
-
-def _record(where: str, line: str) -> Recorded:
-    try:
-        data = json.loads(line)
-    except ValueError as error:
-        _refuse(where, "the line", f"be JSON ({error})", line)
-    if not isinstance(data, dict):
-        _refuse(where, "the line", "be a JSON object", data)
-    samples = data.get("samples")
-    if not isinstance(samples, list) or not samples:
-        _refuse(where, "samples", "be a list with at least one reply", samples)
-    options = data.get("options") or []
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        _refuse(where, "options", "be a list of texts", options)
-    return Recorded(
-        question=_text(where, data, "question"),
-        gold=_text(where, data, "gold"),
-        outputs=tuple(_output(where, sample) for sample in samples),
-        options=tuple(options),
-    )
-
-
-def _output(where: str, sample: Any) -> Output:
-    if not isinstance(sample, dict) or not isinstance(sample.get("text"), str):
-        _refuse(where, "samples", "hold objects with a `text`", sample)
-    model, correct = sample.get("model", ""), sample.get("correct")
-    if not isinstance(model, str) or not (correct is None or isinstance(correct, bool)):
-        _refuse(where, "samples", "hold `model` as text and `correct` as true or false", sample)
-    return Output(sample["text"], model, correct)
-
-
-def _text(where: str, data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or not value.strip():
-        _refuse(where, name, "be a text that is not empty", value)
-    return value
-
-
-def _refuse(where: str, name: str, rule: str, value: object) -> NoReturn:
-    raise StoreError.rule(
-        "Reading recorded answers failed",
-        unit=where,
-        name=name,
-        rule=rule,
-        value=value,
-        todo="The format stands in `ds2.engines.replay`; mend the line or leave it out.",
-    )

@@ -10,9 +10,9 @@ import dspy
 import pytest
 from dspy.lm15 import Config, InvalidRequestError, Message, Request
 
-from ds2.engines.replay import ReplayEngine, read_replay, recorded_backend, replay_backend
+from ds2.engines.replay import ReplayEngine, recorded_backend, replay_backend
 from signatures.answers import answer_signature
-from signatures.errors import StoreError
+from signatures.recorded import read_questions
 from signatures.task import load_task
 
 TEXTS = [f"It is \\boxed{{{n}}}." for n in range(5)]
@@ -96,74 +96,11 @@ def test_an_unknown_question_is_refused_with_its_text(tmp_path: Path) -> None:
         asyncio.run(engine.complete(Request(model="replay", messages=(Message.user("Hello"),))))
 
 
-def test_models_are_chosen_and_left_out_by_pattern(tmp_path: Path) -> None:
-    path = write(tmp_path, LINES)
-    assert [len(r.outputs) for r in read_replay(path)] == [5, 1]
-    assert [len(r.outputs) for r in read_replay(path, models="big-*")] == [4]
-    assert [len(r.outputs) for r in read_replay(path, exclude="big-*")] == [1, 1]
-    assert [o.model for o in read_replay(path, models="big-*", exclude="*-[12]")[0].outputs] == [
-        "big-3",
-        "big-4",
-    ]
-    with pytest.raises(StoreError, match="hold a reply of a model"):
-        read_replay(path, models="none")
-
-
-def test_a_record_keeps_what_the_line_says(tmp_path: Path) -> None:
-    first, second = read_replay(write(tmp_path, [*LINES, ""]))
-    assert (first.gold, first.outputs[3].correct, first.options) == ("3", True, ())
-    assert (second.options, second.outputs[0].correct) == (("1", "2"), None)
-
-
 def test_the_backend_says_what_it_is(tmp_path: Path) -> None:
     backend = replay_backend(write(tmp_path, LINES))
     assert (backend.teacher, backend.send_seed, backend.remote) == ("replay", True, False)
-    records = read_replay(write(tmp_path, LINES))
+    records = read_questions(write(tmp_path, LINES))
     assert recorded_backend(records).dialect == backend.dialect
     assert recorded_backend(records, seed=1).dialect != backend.dialect
     assert recorded_backend(records[:1]).dialect != backend.dialect
     assert isinstance(backend.open(), ReplayEngine)
-
-
-BROKEN = [
-    ("not JSON", "{oops", "line 2.*be JSON"),
-    ("no object", "[1]", "line 2.*be a JSON object"),
-    ("no samples", {"question": "q", "gold": "1"}, "line 2.*samples must be a list"),
-    ("empty samples", {"question": "q", "gold": "1", "samples": []}, "line 2.*at least one"),
-    ("no text", {"question": "q", "gold": "1", "samples": [{}]}, "line 2.*`text`"),
-    (
-        "bad flag",
-        {"question": "q", "gold": "1", "samples": [{"text": "", "correct": 1}]},
-        "true or",
-    ),
-    ("no gold", {"question": "q", "samples": [{"text": ""}]}, "line 2.*gold must"),
-    ("empty question", {"question": " ", "gold": "1", "samples": [{"text": ""}]}, "question must"),
-    (
-        "options",
-        {"question": "q", "gold": "1", "samples": [{"text": ""}], "options": "AB"},
-        "list of",
-    ),
-    ("twice", LINES[0], "line 2.*come once"),
-]
-
-
-@pytest.mark.parametrize(("line", "message"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
-def test_a_broken_line_is_named(tmp_path: Path, line: Any, message: str) -> None:
-    path = write(tmp_path, [LINES[0], line])
-    with pytest.raises(StoreError, match=message) as caught:
-        read_replay(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    cut = write(tmp_path, LINES, "cut.jsonl.gz")
-    cut.write_bytes(cut.read_bytes()[:-12])
-    plain = tmp_path / "plain.jsonl.gz"
-    plain.write_text("{}")
-    latin = tmp_path / "latin.jsonl"
-    latin.write_bytes(b"\xff\xfe\xff")
-    for path in (tmp_path / "missing.jsonl", tmp_path, cut, plain, latin):
-        with pytest.raises(StoreError, match="be a readable"):
-            read_replay(path)
-    with pytest.raises(StoreError, match="hold a reply"):
-        read_replay(write(tmp_path, [], "empty.jsonl"))

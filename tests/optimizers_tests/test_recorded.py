@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from optimizers.recorded import (
-    RecordedQuestion,
     Recording,
-    read_questions,
     read_recording,
     recording_of_votes,
     split,
 )
 from programs.ballots import UNREADABLE, Ballot
 from signatures.errors import StoreError
+from signatures.recorded import RecordedQuestion, read_questions
 from signatures.records import Sample, Vote
 from signatures.task import AnswerFormat
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from optimizers.frontier import frontier_svg
-from optimizers.recorded import Recording, read_questions, read_recording, split
+from optimizers.recorded import Recording, read_recording, split
 from optimizers.replay import Judged, Replay, judge
 from programs.ballots import UNREADABLE, Ballot
 from programs.calibration import fit_policy
 from programs.stopping import curtailed, fixed, lead, posterior
 from signatures.errors import ConfigError
+from signatures.recorded import read_questions
 from signatures.task import AnswerFormat
 
 DATA = (
