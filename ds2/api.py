@@ -52,9 +52,10 @@ def synthesize(
         RunStoppedError: the run ended before its target (a budget or a cap).
 
     Example:
-        >>> rows = synthesize("gsm8k", target=6)  # doctest: +SKIP
-        >>> rows.column_names[:3]  # doctest: +SKIP
-        ['id', 'messages', 'instruction']
+        >>> import tempfile
+        >>> rows = synthesize("gsm8k", target=6, out=tempfile.mkdtemp())
+        >>> rows.num_rows, rows.column_names[:3]
+        (6, ['id', 'messages', 'instruction'])
     """
     work = asynthesize(task, target, model=model, out=out, preset=preset, **settings)
     try:
