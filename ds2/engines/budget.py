@@ -26,6 +26,11 @@ class CallBudget:
         self.lost = 0
         self._lock = threading.Lock()
 
+    @property
+    def left(self) -> int | None:
+        """Return how many calls may still be made; None without a limit."""
+        return None if self.limit is None else max(0, self.limit - self._taken)
+
     def take(self) -> None:
         """Reserve one call.
 

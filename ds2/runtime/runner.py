@@ -218,7 +218,7 @@ class _Job:
             committed=screens[0],
             written=screens[1],
             on_decided=self._decided,
-            concurrency=self.request.engine.concurrency,
+            concurrency=self._units_at_once(),
             candidates=config.candidates,
         )
         self.ledger = self.progress.ledger = scheduler.ledger
@@ -244,6 +244,16 @@ class _Job:
             self.store.flush()
             if not self.ledger.balanced:
                 raise AssertionError(f"the ledger does not add up: {self.ledger.as_dict()}")
+
+    def _units_at_once(self) -> int:
+        """Return how many units to work on at once: no more than the budget could finish.
+
+        Otherwise a small budget would be spent on beginnings. It decides nothing about the rows.
+        """
+        most = self.request.engine.concurrency
+        left = self.budget.left
+        a_unit = 1 + parse_policy(self.request.config.policy).max_draws
+        return most if left is None else max(1, min(most, left // a_unit))
 
     def _plan(self, bank: tuple[Keyword, ...]) -> Plan:
         plan = make_plan([keyword.text for keyword in bank], self.request.config)

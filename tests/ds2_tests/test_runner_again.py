@@ -67,3 +67,10 @@ def test_a_real_model_has_a_folder_of_its_own(
 ) -> None:
     out = default_out(load_task("gsm8k"), preset(name, 60, seed=seed), EngineConfig(model=model))
     assert out == Path("runs") / folder
+
+
+def test_a_small_budget_finishes_rows_instead_of_beginning_many(tmp_path: Path) -> None:
+    stopped = go(tmp_path, 30, max_calls=60, concurrency=64)
+    assert stopped.status == "budget"
+    assert stopped.calls == 60
+    assert stopped.ledger["accepted"] >= 3
