@@ -131,7 +131,7 @@ def closing_line(summary: RunSummary) -> str:
         return f"Dataset: {summary.out}/dataset"
     return (
         f"Stopped ({_REASONS.get(summary.status, summary.status)}) with "
-        f"{summary.ledger['accepted']:,} of {summary.target:,} rows. {_TODO[summary.status]}"
+        f"{summary.ledger['accepted']:,} of {summary.target:,} rows. {_NEXT[summary.status]}"
     )
 
 
@@ -141,7 +141,7 @@ _REASONS = {
     "exhausted": "the plan has no more units",
     "endpoint": "the endpoint does not answer",
 }
-_TODO = {
+_NEXT = {
     "budget": "Give the same command with a larger --max-calls to continue.",
     "candidates": "Look at the rejections above, or give the same command with a larger --max-candidates.",
     "exhausted": "A larger --target plans more.",

@@ -17,7 +17,7 @@ from ds2.fingerprint import fingerprint
 from ds2.runtime.folder import resolved, write_json, write_rows
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
-from ds2.runtime.scheduler import Decided, Scheduler
+from ds2.runtime.scheduler import Decided, Scheduler, most_surplus
 from ds2.runtime.session import (
     Resolver,
     RunRequest,
@@ -27,6 +27,7 @@ from ds2.runtime.session import (
     connect,
     open_folder,
     quiet_dspy,
+    uses_judge,
 )
 from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
 from ds2.runtime.work import ProgramWork, StageCheck
@@ -78,13 +79,20 @@ class _Ended(NamedTuple):
     error: BaseException | None = None
 
 
-def worst_case_calls(config: RunConfig) -> int:
-    """Return the most calls a run can make: every list with all repeats, every candidate in full."""
+def worst_case_calls(config: RunConfig, concurrency: int, *, judge: bool = False) -> int:
+    """Return the most calls a run can make: every list with all repeats, every unit in full.
+
+    Units are the candidates and what may become surplus. With a judge every pair of answers to a
+    question may be compared.
+    """
     shape = ExpansionShape()
     # Every second round adds a keyword at least, or the bank is taken as it is.
     rounds = min(shape.max_rounds, 2 * config.bank)
     lists = 1 + 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width))) * rounds
-    return lists * TRIES + config.candidates * (1 + parse_policy(config.policy).max_draws)
+    draws = parse_policy(config.policy).max_draws
+    a_unit = 1 + draws + (draws * (draws - 1) // 2 if judge else 0)
+    units = config.candidates + most_surplus(config.candidates, concurrency)
+    return lists * TRIES + units * a_unit
 
 
 async def run(
@@ -116,7 +124,10 @@ async def run(
             program, backends, log=store, concurrency=request.engine.concurrency, budget=budget
         )
         if observer is not None:
-            observer.began(request, backends, worst_case_calls(request.config))
+            worst = worst_case_calls(
+                request.config, request.engine.concurrency, judge=uses_judge(request)
+            )
+            observer.began(request, backends, worst)
         job = _Job(request, backends, program, store, observer, identity, budget)
         try:
             ended = await job.work()

@@ -26,6 +26,14 @@ GUARD_Z = 1.0  # how many standard deviations of luck the guard against run-ahea
 PRIOR_ACCEPTED, PRIOR_DECIDED = 3.0, 4.0  # what is believed of the yield before anything is decided
 
 
+def most_surplus(candidates: int, concurrency: int) -> int:
+    """Return the most units that a run lets become surplus: a quarter of the cap, and one full house.
+
+    Runs are far below it; it is there so that the worst case of a run can be told before it.
+    """
+    return candidates // 4 + concurrency
+
+
 class Work(Protocol):
     """What a unit of work means. Both may be slow; neither decides.
 
@@ -224,7 +232,9 @@ class Scheduler:
                 self._start(unit)
 
     def _room(self) -> int:
-        return min(WINDOW * self._concurrency, self._candidates - self.ledger.decided)
+        # Only what is in flight can become surplus: together with what has, it never passes the most.
+        surplus = most_surplus(self._candidates, self._concurrency) - self.ledger.surplus
+        return min(WINDOW * self._concurrency, self._candidates - self.ledger.decided, surplus)
 
     def _may_start(self, group: str) -> bool:
         """Return whether the guard against run-ahead lets another unit of a group start.

@@ -313,9 +313,10 @@ def test_the_worst_case_holds_where_every_keyword_list_is_a_struggle(tmp_path: P
 
 
 def test_the_worst_case_of_the_default_run_is_known() -> None:
-    # 1 core list, 46 rounds of at most 2 lists in 2 directions, 3 tries each; 240 x (1 + 9).
+    # 1 core list, 46 rounds of at most 2 lists in 2 directions, 3 tries each; (240 + 60 + 64) x (1 + 9).
     config = preset("default", 60)
-    assert worst_case_calls(config) == 3 * (1 + 4 * 48) + 240 * 10
+    assert worst_case_calls(config, 64) == 3 * (1 + 4 * 48) + (240 + 60 + 64) * 10
+    assert worst_case_calls(config, 64, judge=True) == 3 * (1 + 4 * 48) + 364 * (10 + 36)
 
 
 # A stage that gives nothing usable.

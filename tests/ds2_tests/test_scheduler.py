@@ -230,6 +230,18 @@ def test_every_unit_is_written_and_voted_at_most_once() -> None:
     assert set(work.votes.values()) == {1}
 
 
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+def test_surplus_never_passes_its_bound_where_levels_fill_far_apart(concurrency: int) -> None:
+    """Without the guard to thank: one level hardly ever passes, the others are long full."""
+    decided: list[Decided] = []
+    work = FakeWork(heavy_tail(3), reject=0.0, level_bias={"Create": 0.9})
+    running = build(work, decided, target=24, candidates=96, concurrency=concurrency)
+    asyncio.run(running.run())
+    running.pend("candidates")
+    assert running.ledger.balanced
+    assert running.ledger.surplus <= 96 // 4 + concurrency
+
+
 def test_the_guard_keeps_surplus_low() -> None:
     """At 256 units at once and a yield of some 0.65, 60 rows must not cost three times their units."""
     _, running, _ = run_once(concurrency=256, seed=1)
