@@ -144,7 +144,7 @@ class DS2Instruct(dspy.Module):
         row = make_row(
             instruction,
             vote,
-            response=_respond(steps, vote.winner, self.task.answer),
+            response=respond(steps, vote.winner, self.task.answer),
             task=self.task.name,
             teacher=self.config.teacher,
             model=self.config.model or self._model(),
@@ -247,7 +247,7 @@ def _outcome(**parts: Any) -> dspy.Prediction:
     )
 
 
-def _respond(steps: str, answer: str, fmt: AnswerFormat) -> str:
+def respond(steps: str, answer: str, fmt: AnswerFormat) -> str:
     """Return the steps and the closing line, which stands once even where the steps gave it already.
 
     What is taken off is a last line or sentence that opens as the closing line does, for its answer

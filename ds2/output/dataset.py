@@ -155,7 +155,7 @@ def _write_shard(rows: Iterator[Row], path: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema()
+    schema = arrow_schema()
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         writer = pq.ParquetWriter(
@@ -239,7 +239,7 @@ def read_records(
     import pyarrow.parquet as pq
 
     wanted = list(FEATURES) if columns is None else columns
-    schema = _schema()
+    schema = arrow_schema()
     for path in shards:
         try:
             with pq.ParquetFile(path) as file:
@@ -267,7 +267,8 @@ def _unreadable(path: Path, value: str) -> DS2Error:
     )
 
 
-def _schema() -> pa.Schema:
+def arrow_schema() -> pa.Schema:
+    """Return the columns as pyarrow types, with what `datasets` reads of them."""
     import pyarrow as pa
 
     declared = json.dumps({"info": {"features": FEATURES}})
