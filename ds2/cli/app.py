@@ -13,6 +13,7 @@ from ds2.cli.prompts import prompts_command
 from ds2.cli.replay import replay_command
 from ds2.cli.run import run_command
 from ds2.cli.simulate import simulate
+from ds2.cli.stats import diff_command, stats_command
 from ds2.cli.tasks import tasks_app
 
 app = typer.Typer(
@@ -46,6 +47,8 @@ app.command("run", rich_help_panel="Make")(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
+app.command("stats", rich_help_panel="Look")(stats_command)
+app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("replay", rich_help_panel="Look")(replay_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("simulate", rich_help_panel="Try")(simulate)

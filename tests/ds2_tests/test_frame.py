@@ -27,6 +27,12 @@ HEAVY = ("dspy", "datasets", "pyarrow", "litellm", "optuna", "aiohttp", "numpy",
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
+EXTRAS = [
+    Requirement(line)
+    for extra, lines in PROJECT["project"]["optional-dependencies"].items()
+    if extra != "dev"
+    for line in lines
+]
 # What is imported under another name than it is installed by.
 IMPORTED_AS = {"pyyaml": "yaml"}
 
@@ -143,7 +149,7 @@ def imported(folder: str) -> set[str]:
 
 def test_whatever_the_code_imports_is_declared() -> None:
     foreign = set().union(*map(imported, PACKAGES)) - sys.stdlib_module_names - set(PACKAGES)
-    declared = {IMPORTED_AS.get(r.name.lower(), r.name.lower()) for r in RUNTIME}
+    declared = {IMPORTED_AS.get(r.name.lower(), r.name.lower()) for r in (*RUNTIME, *EXTRAS)}
     assert foreign <= declared
 
 

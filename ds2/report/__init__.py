@@ -1,0 +1,1 @@
+"""What a run made, in figures and on a page: read from its store, never from the runner."""

@@ -1,0 +1,107 @@
+"""A run as its folder tells it: what was asked, which keywords, what each unit was for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ds2.config import RunConfig
+from ds2.runtime.plan import Plan, make_plan
+from ds2.store import STORE_NAME, RunStore
+from signatures.errors import OutputError
+from signatures.records import Keyword
+from signatures.task import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """What a run folder says beside its store.
+
+    Args:
+        folder: the run folder.
+        task: the task as it was run.
+        config: what determines its rows.
+        settings: the whole of `config.json`: task, run, engine, budget, models.
+        keywords: the bank with its lineage; empty where the run stopped before it was there.
+        summary: `summary.json`; empty where the run has not ended yet.
+    """
+
+    folder: Path
+    task: TaskSpec
+    config: RunConfig
+    settings: dict[str, Any]
+    keywords: tuple[Keyword, ...]
+    summary: dict[str, Any]
+
+    def plan(self) -> Plan:
+        """Return the order of its units, which says what each place was asked for.
+
+        Raises:
+            OutputError: the run stopped before it had keywords.
+        """
+        if not self.keywords:
+            raise _unreadable(self.folder, "keywords.json", "it is missing or empty")
+        return make_plan([keyword.text for keyword in self.keywords], self.config)
+
+    @contextmanager
+    def store(self) -> Iterator[RunStore]:
+        """Open its store beside whatever process runs it; nothing is written."""
+        with RunStore(self.folder, lock=False) as store:
+            yield store
+
+
+def read_run(folder: Path) -> PastRun:
+    """Return what a run folder says of itself, of a run that goes on as of one that has ended.
+
+    Raises:
+        OutputError: it is no run folder, or one of its files is damaged.
+    """
+    if not (folder / STORE_NAME).is_file():
+        raise OutputError.rule(
+            "Reading a run failed",
+            name="the folder",
+            rule=f"be one that `ds2 run` made, with its {STORE_NAME}",
+            value=str(folder),
+            todo="Give a run's folder, such as runs/gsm8k-60.",
+        )
+    settings = _json(folder, "config.json")
+    keywords = _json(folder, "keywords.json", optional=True).get("keywords", ())
+    try:
+        return PastRun(
+            folder=folder,
+            task=TaskSpec.model_validate(settings["task"]),
+            config=RunConfig.model_validate(settings["run"]),
+            settings=settings,
+            keywords=tuple(Keyword.model_validate(keyword) for keyword in keywords),
+            summary=_json(folder, "summary.json", optional=True),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, "config.json or keywords.json", str(error)[:200]) from error
+
+
+def _json(folder: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
+    path = folder / name
+    if optional and not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, name, f"{type(error).__name__}: {error}"[:200]) from error
+    if not isinstance(value, dict):
+        raise _unreadable(folder, name, f"a JSON {type(value).__name__}")
+    return value
+
+
+def _unreadable(folder: Path, name: str, why: str) -> OutputError:
+    return OutputError.rule(
+        "Reading a run failed",
+        unit=str(folder),
+        name=name,
+        rule="be what `ds2 run` wrote",
+        value=why,
+        todo="Give the same `ds2 run` command again: it writes the file anew without new calls.",
+    )
