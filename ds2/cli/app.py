@@ -10,6 +10,7 @@ import typer
 from ds2.cli.check import check
 from ds2.cli.export import export_command
 from ds2.cli.prompts import prompts_command
+from ds2.cli.push import push_command
 from ds2.cli.replay import replay_command
 from ds2.cli.run import run_command
 from ds2.cli.simulate import simulate
@@ -51,6 +52,7 @@ app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("replay", rich_help_panel="Look")(replay_command)
 app.command("export", rich_help_panel="Export")(export_command)
+app.command("push", rich_help_panel="Export")(push_command)
 app.command("simulate", rich_help_panel="Try")(simulate)
 
 

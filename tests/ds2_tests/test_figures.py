@@ -224,7 +224,7 @@ def test_two_runs_side_by_side_say_what_was_asked_differently(run: Path, tmp_pat
     assert asked["run.seed"] == (0, 1)
     assert asked["run.target"] == (30, 12)
     assert not any(name.startswith("task.") for name in asked)
-    assert dict((n, (a, b)) for n, a, b in found.figures)["accepted"] == (30, 12)
+    assert {n: (a, b) for n, a, b in found.figures}["accepted"] == (30, 12)
     assert any(name.endswith("n = 12") for name, _, _ in found.figures)
     same = compare(run, run)
     assert (same.settings, same.shared_rows, same.shared_questions) == ([], 30, 30)
