@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import dspy
 
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.replay import recorded_backend
 from programs.answers import AnswerDraw
 from programs.equivalence import Reading, read_answer
@@ -86,7 +86,7 @@ async def take_votes(
     records: Sequence[RecordedQuestion], task: TaskSpec, k: int, seed: int
 ) -> list[Vote]:
     """Return one vote of k draws for each question."""
-    lm = make_lm(recorded_backend(records, seed=seed), stage="answers")
+    lm = logged_lm(recorded_backend(records, seed=seed), stage="answers")
     vote = SelfConsistency(AnswerDraw(task), policy=fixed(k, THRESHOLDS[0]), answer=task.answer)
     gate = asyncio.Semaphore(_AT_ONCE)
 

@@ -12,7 +12,7 @@ import dspy
 from dspy import lm15
 
 from ds2.engines.base import Backend
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.logged import sample_number
 
 
@@ -88,7 +88,7 @@ class Script:
 
     def lm(self, *, backend: Mapping[str, Any] | None = None, **options: Any) -> dspy.LM:
         """Return the `dspy.LM` of DS2 over this script: logged, limited, retried."""
-        return make_lm(self.backend(**(backend or {})), **options)
+        return logged_lm(self.backend(**(backend or {})), **options)
 
     def plain_lm(self, **options: Any) -> dspy.LM:
         """Return a `dspy.LM` that knows nothing of DS2."""

@@ -19,7 +19,7 @@ from ds2.engines.address import parse_address
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.explain import explain, unreachable
 from ds2.engines.limiter import Limiter
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.native import NativeEngine
 from ds2.engines.probes import Finding, Probe, together
 from ds2.engines.providers import spelled
@@ -243,7 +243,7 @@ async def _parses_with(
     name: AdapterName, backend: Backend, task: TaskSpec, limiter: Limiter
 ) -> dict[str, str | None]:
     backend = replace(backend, response_schema=name == "json-schema")
-    lm = make_lm(
+    lm = logged_lm(
         backend,
         limiter=limiter,
         retry=RetryPolicy(attempts=3, first_attempts=2),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dspy
 
 from ds2.engines.base import Backend
 from ds2.engines.budget import CallBudget
+from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
 from ds2.engines.logged import (
     AsyncHalf,
@@ -18,7 +21,7 @@ from ds2.engines.logged import (
 from ds2.engines.retry import RetryPolicy
 
 
-def make_lm(
+def logged_lm(
     backend: Backend,
     *,
     log: CallLog | None = None,
@@ -26,6 +29,7 @@ def make_lm(
     retry: RetryPolicy | None = None,
     budget: CallBudget | None = None,
     stage: str = "program",
+    **options: Any,
 ) -> dspy.LM:
     """Return a `dspy.LM` over `backend`: logged, limited, retried, sync and async alike.
 
@@ -38,6 +42,7 @@ def make_lm(
         retry: how the weather is waited out.
         budget: how many calls may be paid, shared with other stages; None for no limit.
         stage: the name of the stage in the log.
+        options: options of `dspy.LM` for every call, such as `temperature`.
     """
     engine = LoggedEngine(
         backend,
@@ -55,7 +60,15 @@ def make_lm(
         cache=False,
         num_retries=0,
         callbacks=[SampleNumbers()],
+        **options,
     )
+
+
+def limiter_for(backend: Backend, concurrency: int) -> Limiter:
+    """Return a limit that follows a remote endpoint; within this process there is nothing to find."""
+    if not backend.remote:
+        return Limiter(concurrency)
+    return Limiter(concurrency, Congestion(CongestionConfig(ceiling=concurrency)))
 
 
 def neutral_name(model: str) -> str:
@@ -68,5 +81,5 @@ def neutral_name(model: str) -> str:
 
 
 def engine_of(lm: dspy.LM) -> LoggedEngine:
-    """Return the engine behind a language model that `make_lm` made."""
+    """Return the engine behind a language model that `logged_lm` made."""
     return lm.engine.logged

@@ -13,9 +13,8 @@ import dspy
 from ds2.config import BudgetConfig, EngineConfig, RunConfig
 from ds2.engines.base import Backend
 from ds2.engines.budget import CallBudget
-from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
-from ds2.engines.lm import engine_of, make_lm
+from ds2.engines.lm import engine_of, limiter_for, logged_lm
 from ds2.engines.logged import CallLog, LoggedEngine
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
@@ -143,10 +142,10 @@ def connect(
     for stage, module in modules.items():
         backend = backends[stage]
         place = (backend.dialect, backend.model)
-        lm = make_lm(
+        lm = logged_lm(
             backend,
             log=log,
-            limiter=limiters.setdefault(place, _limiter(backend, concurrency)),
+            limiter=limiters.setdefault(place, limiter_for(backend, concurrency)),
             retry=retries.setdefault(place, RetryPolicy()),
             budget=budget,
             stage=stage,
@@ -154,13 +153,6 @@ def connect(
         module.set_lm(lm)
         engines.append(engine_of(lm))
     return engines
-
-
-def _limiter(backend: Backend, concurrency: int) -> Limiter:
-    """Return a limit that follows a remote endpoint; within this process there is nothing to find."""
-    if not backend.remote:
-        return Limiter(concurrency)
-    return Limiter(concurrency, Congestion(CongestionConfig(ceiling=concurrency)))
 
 
 def make_adapter(name: str) -> dspy.Adapter:

@@ -17,7 +17,7 @@ from scripted import Call, Script, said
 
 from ds2.engines.budget import BudgetSpent, CallBudget
 from ds2.engines.limiter import Limiter, place
-from ds2.engines.lm import engine_of, make_lm, neutral_name
+from ds2.engines.lm import engine_of, logged_lm, neutral_name
 from ds2.engines.logged import LoggedEngine, MemoryLog, SyncHalf, call_key, sample_number
 from ds2.engines.retry import RetryPolicy
 from signatures.receipts import Receipt, collect
@@ -534,7 +534,7 @@ def test_a_schema_is_asked_for_only_where_the_endpoint_takes_one() -> None:
 
 @pytest.mark.parametrize("model", ["gpt-5-mini", "o3-mini", "org/model:7b", "openai/gpt-5"])
 def test_no_name_of_a_model_trips_a_rule_of_dspy(model: str) -> None:
-    lm = make_lm(Script("reply").backend(), retry=ONCE)
+    lm = logged_lm(Script("reply").backend(), retry=ONCE)
     assert neutral_name(model).startswith("ds2/")
     renamed = dspy.LM(
         neutral_name(model), engine=lm.engine, temperature=0.7, max_tokens=10, cache=False,

@@ -15,7 +15,7 @@ from dspy import lm15
 from loopback_server import ask, asked, odd_server, replying, saying
 
 from ds2.engines.explain import explain, unreachable
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import WEATHER
 from ds2.engines.thinking import text_of
@@ -165,7 +165,7 @@ def test_an_error_of_dspy_is_seen_through_to_its_cause() -> None:
     body = json.dumps({"error": {"message": "Incorrect API key"}})
     with odd_server(replying(status=401, text=body, content_type=JSON)) as (url, _):
         ours = backend(url)
-        lm = make_lm(ours)
+        lm = logged_lm(ours)
         with pytest.raises(dspy.utils.exceptions.LMError) as caught:
             asyncio.run(lm.acall("hi"))
         assert "DS2_API_KEY" in str(explain(caught.value, ours))
@@ -307,7 +307,7 @@ def test_the_wire_carries_what_a_server_of_this_kind_reads() -> None:
 def test_a_reasoning_model_gets_no_temperature_and_the_limit_it_reads() -> None:
     with odd_server(saying()) as (url, odd):
         ours = backend(url, "openai/gpt-5-mini")
-        lm = make_lm(ours)
+        lm = logged_lm(ours)
         asyncio.run(lm.acall("hi", temperature=0.7))
     body = odd.sent[0].body
     assert body["model"] == "gpt-5-mini"
@@ -323,7 +323,7 @@ def test_a_json_schema_reaches_the_server() -> None:
 
     with odd_server(saying('{"answer": "4"}')) as (url, odd):
         ours = dataclasses.replace(backend(url), response_schema=True)
-        with dspy.context(lm=make_lm(ours), adapter=dspy.JSONAdapter()):
+        with dspy.context(lm=logged_lm(ours), adapter=dspy.JSONAdapter()):
             prediction = asyncio.run(dspy.Predict(Pick).acall(question="2 + 2"))
     assert prediction.answer == "4"
     assert odd.sent[0].body["response_format"]["type"] == "json_schema"
@@ -387,7 +387,7 @@ def test_every_event_loop_has_an_engine_of_its_own() -> None:
 def test_one_language_model_works_sync_and_async_and_across_loops() -> None:
     predict = dspy.Predict("a -> b")
     with odd_server(saying("[[ ## b ## ]]\nhello")) as (url, _):
-        predict.set_lm(make_lm(backend(url)))
+        predict.set_lm(logged_lm(backend(url)))
         assert predict(a="1").b == "hello"
         assert asyncio.run(predict.acall(a="2")).b == "hello"
         assert asyncio.run(predict.acall(a="3")).b == "hello"

@@ -21,7 +21,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from dspy import lm15
 from loopback_server import ask, asked
 
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.teacher import Teacher
 from ds2.engines.thinking import text_of
@@ -201,7 +201,7 @@ def test_a_program_gets_the_same_keywords_over_http_as_in_process(running: Serve
     there = resolve_backend("simulated", api_base=running.url)
     drawn = []
     for backend in (here, there):
-        with dspy.context(lm=make_lm(backend), adapter=dspy.ChatAdapter()):
+        with dspy.context(lm=logged_lm(backend), adapter=dspy.ChatAdapter()):
             predict = dspy.Predict(CoreKeywords)
             drawn.append([predict(**KEYWORDS, config={"rollout_id": j}).keywords for j in range(4)])
     assert drawn[0] == drawn[1]

@@ -14,7 +14,7 @@ from dspy.utils.exceptions import LMError
 from scripted import Call, Script, chat, said
 
 from ds2.engines.budget import BudgetSpent
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.retry import RetryPolicy
 from ds2.engines.teacher import simulated_backend
 from programs.keywords import ExpansionShape, KeywordExpansion
@@ -274,7 +274,7 @@ def test_keywords_of_a_language_without_spaces_are_told_apart_without_folding_pl
 
 @pytest.mark.parametrize("task", [GSM8K, JAPANESE], ids=lambda t: t.name)
 def test_the_simulated_teacher_grows_a_bank(task: TaskSpec) -> None:
-    with dspy.context(lm=make_lm(simulated_backend(seed=1))):
+    with dspy.context(lm=logged_lm(simulated_backend(seed=1))):
         outcome = KeywordExpansion(task)(size=24)
     assert len(outcome.bank) == 24
     assert {k.origin.value for k in outcome.bank} == {"core", "prerequisite", "advanced"}

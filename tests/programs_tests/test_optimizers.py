@@ -11,7 +11,7 @@ import dspy
 import pytest
 from scripted import Call, Script, chat
 
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.teacher import TeacherRates, simulated_backend
 from programs.answers import AnswerDraw
 from programs.instructions import InstructionWriter
@@ -33,7 +33,7 @@ QUESTIONS = ["A pen costs $3. How much do 4 pens cost?", "A box holds 6 eggs. Ho
 
 
 def teacher() -> dspy.LM:
-    return make_lm(simulated_backend(rates=TeacherRates.perfect()))
+    return logged_lm(simulated_backend(rates=TeacherRates.perfect()))
 
 
 def bootstrap(

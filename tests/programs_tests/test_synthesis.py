@@ -10,7 +10,7 @@ import dspy
 import pytest
 from scripted import Call, Script, chat
 
-from ds2.engines.lm import make_lm
+from ds2.engines.lm import logged_lm
 from ds2.engines.teacher import TeacherRates, simulated_backend
 from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
@@ -181,7 +181,7 @@ def test_every_predictor_can_be_reached() -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_task_makes_rows_with_the_simulated_teacher(name: str) -> None:
     program = DS2Instruct(name)
-    with dspy.context(lm=make_lm(simulated_backend(rates=TeacherRates.perfect()))):
+    with dspy.context(lm=logged_lm(simulated_backend(rates=TeacherRates.perfect()))):
         bank = program.expand(size=24).bank
         units = zip(LEVELS, bank, bank[6:], strict=False)
         outcomes = [
@@ -215,7 +215,7 @@ def test_a_task_in_a_language_without_spaces_runs_through_every_stage() -> None:
 
 def test_the_simulated_teacher_serves_a_task_in_any_language() -> None:
     program = DS2Instruct(JAPANESE.model_copy(update={"answer": load_task("gsm8k").answer}))
-    with dspy.context(lm=make_lm(simulated_backend(rates=TeacherRates.perfect()))):
+    with dspy.context(lm=logged_lm(simulated_backend(rates=TeacherRates.perfect()))):
         bank = program.expand(size=8).bank
         outcome = program(keywords=[bank[0].text], level="Apply")
     assert outcome.row is not None
