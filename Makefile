@@ -19,7 +19,7 @@ demo: .venv/.installed ## Make 60 rows with the simulated teacher: no key, no ne
 	$(BIN)/ds2 run gsm8k --target 60 --out runs/demo
 	@echo 'Load it with: datasets.load_dataset("runs/demo/dataset")'
 
-test: .venv/.installed-dev ## Run the tests; ARGS="-k vote" goes to pytest
+test: .venv/.installed-dev .venv/.browser ## Run the tests; ARGS="-k vote" goes to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/.installed-dev ## Check format, style, types and the direction of imports
@@ -49,6 +49,11 @@ clean: ## Remove the environment and caches; runs/ stays
 	@echo 'Installing DS2, its libraries and the tools for its tests into .venv: some 800 MB.'
 	$(call install,.[dev])
 	@touch .venv/.installed .venv/.installed-dev
+
+# The report is tried in a browser; where none can be had, those tests are skipped and it is said.
+.venv/.browser: .venv/.installed-dev
+	@$(BIN)/python tests/browser.py
+	@touch .venv/.browser
 
 install = @if command -v uv >/dev/null 2>&1; then \
 	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'; \

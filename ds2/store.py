@@ -265,6 +265,14 @@ class RunStore:
         )
         return None if row is None else str(row[0])
 
+    def example_prompts(self) -> dict[str, str]:
+        """Return one prompt of each stage, that of its lowest place, as the call log keeps it."""
+        rows = self._all(
+            "SELECT c.stage, p.prompt, min(c.place) FROM calls c JOIN prompts p ON p.id = c.prompt_id"
+            " GROUP BY c.stage ORDER BY c.stage"
+        )
+        return {stage: prompt for stage, prompt, _ in rows}
+
     def meta(self) -> dict[str, Any]:
         """Return what the run says of itself."""
         return {name: json.loads(value) for name, value in self._all("SELECT * FROM meta")}

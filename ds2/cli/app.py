@@ -12,6 +12,7 @@ from ds2.cli.export import export_command
 from ds2.cli.prompts import prompts_command
 from ds2.cli.push import push_command
 from ds2.cli.replay import replay_command
+from ds2.cli.report import report_command
 from ds2.cli.run import run_command
 from ds2.cli.simulate import simulate
 from ds2.cli.stats import diff_command, stats_command
@@ -48,6 +49,7 @@ app.command("run", rich_help_panel="Make")(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
+app.command("report", rich_help_panel="Look")(report_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("replay", rich_help_panel="Look")(replay_command)

@@ -86,7 +86,6 @@ class Reservoir(Generic[Item]):
     Args:
         size: most items kept.
         seed: decides which.
-        key: orders the result; None keeps the order of the stream.
     """
 
     def __init__(self, size: int, *, seed: int = 0) -> None:
@@ -94,16 +93,27 @@ class Reservoir(Generic[Item]):
         self._rng = random.Random(seed)
         self._kept: list[tuple[int, Item]] = []
         self._seen = 0
+        self._place = 0
 
     def add(self, item: Item) -> None:
         """Take in the next item."""
-        if len(self._kept) < self._size:
-            self._kept.append((self._seen, item))
-        else:
-            place = self._rng.randrange(self._seen + 1)
-            if place < self._size:
-                self._kept[place] = (self._seen, item)
+        if self.wants():
+            self.keep(item)
+
+    def wants(self) -> bool:
+        """Return whether the next item is to be kept; if so `keep` must follow."""
+        full = len(self._kept) == self._size
+        self._place = self._rng.randrange(self._seen + 1) if full else len(self._kept)
         self._seen += 1
+        return self._place < self._size
+
+    def keep(self, item: Item) -> None:
+        """Keep the item that was asked for."""
+        entry = (self._seen, item)
+        if self._place == len(self._kept):
+            self._kept.append(entry)
+        else:
+            self._kept[self._place] = entry
 
     @property
     def items(self) -> list[Item]:

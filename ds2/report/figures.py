@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ds2.report.diversity import (
     Diversity,
@@ -60,6 +60,14 @@ class LevelFigures:
     mean_draws: float | None
 
 
+class Interval(NamedTuple):
+    """A mean and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class Balance:
     """How evenly a closed set of answers is used.
@@ -84,6 +92,10 @@ class Figures:
 
     Args:
         accepted, rejected, surplus: units by state; `rejected` by reason.
+        rejected_by_stage: units turned down, by the stage that did, then by reason.
+        mean_agreement: over the accepted rows, with the 95 % interval of that mean; None without rows.
+        mean_confidence: mean probability of being right, as a calibrated policy estimates it; None
+            unless every row has one.
         levels: one entry a Bloom level, lowest first.
         coverage: units by keyword, then level; a pair counts for both of its keywords.
         agreement: votes of accepted rows by agreement, in ten equal bins from 0 to 1; 1 is in the
@@ -99,6 +111,9 @@ class Figures:
     accepted: int
     rejected: Mapping[str, int]
     surplus: int
+    rejected_by_stage: Mapping[str, Mapping[str, int]]
+    mean_agreement: Interval | None
+    mean_confidence: float | None
     levels: tuple[LevelFigures, ...]
     coverage: Mapping[str, Mapping[str, Count]]
     agreement: tuple[int, ...]
@@ -160,7 +175,10 @@ class FigureCounter:
         }
         self._levels: dict[str, _Level] = {level.value: _Level() for level in LEVELS}
         self._rejected: Counter[str] = Counter()
+        self._stages: dict[str, Counter[str]] = {}
         self._surplus = 0
+        self._sums = [0.0, 0.0]
+        self._confidence: float | None = 0.0
         self._agreement = [0] * _BINS
         self._draws: Counter[int] = Counter()
         self._stops: Counter[str] = Counter()
@@ -194,10 +212,17 @@ class FigureCounter:
             self._add_row(unit)
         else:
             self._rejected[unit.reason] += 1
+            stage = str(unit.record.get("stage", "vote"))
+            self._stages.setdefault(stage, Counter())[unit.reason] += 1
 
     def _add_row(self, unit: DecidedUnit) -> None:
         row, vote = unit.record, unit.record["vote"]
         asked = row["instruction"]
+        self._sums[0] += vote["agreement"]
+        self._sums[1] += vote["agreement"] ** 2
+        right = vote.get("confidence")
+        missing = right is None or self._confidence is None
+        self._confidence = None if missing else self._confidence + right
         self._agreement[min(_BINS - 1, int(vote["agreement"] * _BINS + 1e-9))] += 1
         self._draws[vote["draws"]] += 1
         if self._answers is not None:
@@ -218,10 +243,15 @@ class FigureCounter:
         embedded = None
         if embedding is not None:
             embedded = embedded_diversity(questions, load_embedding(embedding), embedding)
+        accepted = sum(level.count.accepted for level in self._levels.values())
+        confidence = self._confidence
         return Figures(
-            accepted=sum(level.count.accepted for level in self._levels.values()),
+            accepted=accepted,
             rejected=dict(sorted(self._rejected.items(), key=lambda p: (-p[1], p[0]))),
             surplus=self._surplus,
+            rejected_by_stage={stage: dict(counts) for stage, counts in self._stages.items()},
+            mean_agreement=_mean(accepted, *self._sums),
+            mean_confidence=confidence / accepted if confidence is not None and accepted else None,
             levels=tuple(level.figures(name) for name, level in self._levels.items()),
             coverage=self._coverage,
             agreement=tuple(self._agreement),
@@ -276,6 +306,15 @@ def chi_square_tail(statistic: float, degrees: int) -> float:
         tail += math.exp(a * math.log(x) - x - math.lgamma(a + 1)) if x > 0 else 0.0
         a += 1
     return min(1.0, tail)
+
+
+def _mean(n: int, total: float, squares: float) -> Interval | None:
+    """Return the mean of n values in [0, 1] and its 95 % interval by the normal approximation."""
+    if not n:
+        return None
+    mean = total / n
+    spread = math.sqrt(max(0.0, squares / n - mean * mean) / n)
+    return Interval(mean, max(0.0, mean - 1.96 * spread), min(1.0, mean + 1.96 * spread))
 
 
 def _quantiles(lengths: Counter[int]) -> tuple[int, ...]:

@@ -39,16 +39,21 @@ def figures_of(past: PastRun, *, embedding: str | None = None, sample: int = SAM
         embedding: also measure diversity by it, see `ds2.report.embedding.load_embedding`.
         sample: most rows whose diversity is measured, at least 2.
     """
-    counter = FigureCounter(
+    counter = figure_counter(past, sample=sample)
+    with past.store() as store:
+        for unit in units_of(past, store):
+            counter.add(unit)
+    return counter.figures(embedding)
+
+
+def figure_counter(past: PastRun, *, sample: int = SAMPLE) -> FigureCounter:
+    """Return what counts the units of a run."""
+    return FigureCounter(
         [keyword.text for keyword in past.keywords],
         closed=past.task.answer.kind in {AnswerKind.CHOICE, AnswerKind.LABEL},
         sample=sample,
         seed=past.config.seed,
     )
-    with past.store() as store:
-        for unit in units_of(past, store):
-            counter.add(unit)
-    return counter.figures(embedding)
 
 
 @dataclass(frozen=True, slots=True)

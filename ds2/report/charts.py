@@ -1,0 +1,257 @@
+"""Charts as geometry: what stands where. `assets/charts.html.j2` draws them as SVG, with their table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+WIDTH = 640
+_ROW = 26
+_LABEL = 190
+_VALUE = 70
+_HEIGHT = 220
+_LEFT, _TOP, _BOTTOM = 48, 12, 34
+
+
+class Part(NamedTuple):
+    """One stretch of a bar, in user units, and the class that colours it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar with its words.
+
+    Args:
+        label: what it is of.
+        value: what is written at its end.
+        parts: its stretches.
+        x, y: where the label stands.
+        end: where the value stands, along the bar.
+    """
+
+    label: str
+    value: str
+    parts: tuple[Part, ...]
+    x: float
+    y: float
+    end: float
+
+
+class Tick(NamedTuple):
+    """One line of the grid: where, and its label."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One figure with its name, its description and the data behind it.
+
+    Args:
+        id: unique on its page.
+        title: the name, read by screen readers too.
+        description: one sentence that says what is to be seen.
+        kind: bars, columns or lines.
+        height: of the picture; its width is `WIDTH`.
+        head: the columns of the data table.
+        rows: the data.
+        bars: for bars and columns.
+        ticks: grid lines of the value axis.
+        axis: labels below lines: where, and what.
+        lines: for lines: name, class, and the points as SVG wants them.
+        legend: what the classes mean; empty where one is enough.
+        note: one sentence below the figure.
+    """
+
+    id: str
+    title: str
+    description: str
+    kind: str
+    height: float
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    bars: tuple[Bar, ...] = ()
+    ticks: tuple[Tick, ...] = ()
+    axis: tuple[Tick, ...] = ()
+    lines: tuple[tuple[str, str, str], ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of data for a bar chart: its label, its values by class, what is written beside it."""
+
+    label: str
+    values: tuple[tuple[float, str], ...]
+    value: str = ""
+
+    @property
+    def total(self) -> float:
+        """Return the length of its bar."""
+        return sum(value for value, _ in self.values)
+
+    @property
+    def words(self) -> str:
+        """Return what is written beside it."""
+        return self.value or f"{self.total:,.0f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words around a chart; see `Chart`."""
+
+    id: str
+    title: str
+    description: str
+    head: tuple[str, ...]
+    legend: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+def bars(words: Words, items: Sequence[Item], *, most: float | None = None) -> Chart:
+    """Return horizontal bars, one an item, in their order; `most` is the length of the full width."""
+    longest = max((item.total for item in items), default=0) if most is None else most
+    scale = (WIDTH - _LABEL - _VALUE) / longest if longest else 0
+    drawn = []
+    for number, item in enumerate(items):
+        top, x, parts = number * _ROW + 4.0, float(_LABEL), []
+        for value, kind in item.values:
+            parts.append(Part(round(x, 1), top, round(value * scale, 1), _ROW - 8, kind))
+            x += value * scale
+        end = round(x + 6, 1)
+        drawn.append(Bar(item.label, item.words, tuple(parts), _LABEL - 8, top + 13, end))
+    return Chart(
+        id=words.id,
+        title=words.title,
+        description=words.description,
+        kind="bars",
+        height=max(1, len(items)) * _ROW + 4,
+        head=words.head,
+        rows=tuple(_row(item) for item in items),
+        bars=tuple(drawn),
+        legend=words.legend,
+        note=words.note,
+    )
+
+
+def columns(words: Words, items: Sequence[Item]) -> Chart:
+    """Return vertical bars, one an item, with a grid."""
+    most, ticks = _grid(max((item.total for item in items), default=0))
+    room = _HEIGHT - _TOP - _BOTTOM
+    step = (WIDTH - _LEFT) / max(1, len(items))
+    drawn = []
+    for number, item in enumerate(items):
+        x, bottom, parts = _LEFT + number * step, float(_HEIGHT - _BOTTOM), []
+        for value, kind in item.values:
+            height = value / most * room
+            bottom -= height
+            parts.append(
+                Part(
+                    round(x + step * 0.1, 1), round(bottom, 1), round(step * 0.8, 1),
+                    round(height, 1), kind,
+                )
+            )  # fmt: skip
+        drawn.append(
+            Bar(
+                item.label,
+                item.words,
+                tuple(parts),
+                round(x + step / 2, 1),
+                _HEIGHT - 14,
+                bottom - 4,
+            )
+        )
+    return Chart(
+        id=words.id,
+        title=words.title,
+        description=words.description,
+        kind="columns",
+        height=_HEIGHT,
+        head=words.head,
+        rows=tuple(_row(item) for item in items),
+        bars=tuple(drawn),
+        ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), _short(t)) for t in ticks),
+        legend=words.legend,
+        note=words.note,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line: its name, the class that colours it, its points (x ascending)."""
+
+    name: str
+    kind: str
+    points: tuple[tuple[float, float], ...] = field(default=())
+
+
+def lines(words: Words, series: Sequence[Series], *, unit: str) -> Chart:
+    """Return lines over one axis of `unit`, all from the same zero."""
+    points = [point for line in series for point in line.points]
+    last = max((x for x, _ in points), default=0) or 1
+    most, ticks = _grid(max((y for _, y in points), default=0))
+    room, wide = _HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - 8
+
+    def path(line: Series) -> str:
+        placed = (
+            (_LEFT + x / last * wide, _HEIGHT - _BOTTOM - y / most * room) for x, y in line.points
+        )
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+
+    across = _grid(last)[1]
+    return Chart(
+        id=words.id,
+        title=words.title,
+        description=words.description,
+        kind="lines",
+        height=_HEIGHT,
+        head=words.head,
+        rows=tuple(
+            (_short(x), *(_short(dict(line.points).get(x, math.nan)) for line in series))
+            for x in sorted({x for x, _ in points})
+        ),
+        ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), _short(t)) for t in ticks),
+        axis=tuple(
+            Tick(round(_LEFT + t / last * wide, 1), f"{_short(t)} {unit}")
+            for t in across
+            if t <= last
+        ),
+        lines=tuple((line.name, line.kind, path(line)) for line in series),
+        legend=tuple((line.kind, line.name) for line in series) if len(series) > 1 else (),
+        note=words.note,
+    )
+
+
+def _row(item: Item) -> tuple[str, ...]:
+    if len(item.values) < 2:
+        return (item.label, item.words)
+    return (item.label, *(f"{value:,.0f}" for value, _ in item.values))
+
+
+def _grid(most: float) -> tuple[float, tuple[float, ...]]:
+    """Return a round upper end of an axis from 0, and its ticks: 1, 2 or 5 times a power of ten."""
+    if most <= 0:
+        return 1.0, (0.0, 1.0)
+    raw = most / 4
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
+    count = math.ceil(most / step - 1e-9)
+    return count * step, tuple(i * step for i in range(count + 1))
+
+
+def _short(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    if abs(value) >= 10_000:
+        return f"{value / 1000:,.0f}k"
+    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"

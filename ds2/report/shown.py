@@ -1,0 +1,35 @@
+"""Texts of models and documents as a person may safely see them: nothing hidden, nothing turned round."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+MOST = 20_000  # characters of one text that a page shows
+
+
+def shown(text: str, most: int = MOST) -> str:
+    """Return `text` with control characters made visible, cut after `most` characters.
+
+    Line breaks and tabs stay. Other control and format characters, bidirectional overrides among
+    them, are written as `⟨U+202E⟩`: they could make a text read as something that it is not.
+    """
+    cut = text[:most]
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() or c in "\n\t" else _named(c) for c in cut)
+    return cut if len(text) <= most else f"{cut}… ({len(text):,} characters)"
+
+
+def _named(character: str) -> str:
+    if unicodedata.category(character) == "Zs":  # spaces of other widths are no threat
+        return character
+    return f"⟨U+{ord(character):04X}⟩"
+
+
+def script_json(value: Any) -> str:
+    """Return `value` as JSON that can stand inside an HTML script element, whatever is in it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

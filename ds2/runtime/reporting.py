@@ -1,0 +1,234 @@
+"""From run folders to a report: what a page shows is gathered here, once, as a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ds2.output.files import replacing, writing
+from ds2.report.diversity import Reservoir
+from ds2.report.figures import Figures
+from ds2.report.page import (
+    Branch,
+    Difference,
+    Embedded,
+    Figure,
+    ReportFacts,
+    Stage,
+    render,
+)
+from ds2.report.rows import embedded
+from ds2.report.shown import shown
+from ds2.runtime.comparison import compare, figure_counter, units_of
+from ds2.runtime.past import PastRun, read_run
+from signatures.records import Keyword
+
+SAMPLE_ROWS = 2_000
+_PROMPT = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """What is to be drawn.
+
+    Args:
+        runs: one run folder, or two side by side.
+        out: the file; None means `report.html` in the first folder.
+        rows: most units that can be opened, over all runs; None for all.
+        embedding: also measure diversity by it.
+    """
+
+    runs: tuple[Path, ...]
+    out: Path | None = None
+    rows: int | None = SAMPLE_ROWS
+    embedding: str | None = None
+
+
+def write_report(request: ReportRequest) -> Path:
+    """Write the page of one run, or of two side by side, as one file and return its path.
+
+    Memory grows with the rows that are embedded and with the keywords, not with the run.
+
+    Raises:
+        OutputError: a folder is no run, or the file cannot be written.
+    """
+    path = request.out or request.runs[0] / "report.html"
+    text = report_page(request)
+    with replacing(path) as temp, writing(path):
+        temp.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def report_page(request: ReportRequest, *, refresh_s: int | None = None) -> str:
+    """Return the page itself; `refresh_s` reloads it, for a run that goes on."""
+    facts, rows, whole = [], [], 0
+    share = None if request.rows is None else max(1, request.rows // len(request.runs))
+    for number, folder in enumerate(request.runs):
+        past = read_run(folder)
+        found = _read(past, number, share, request.embedding)
+        facts.append(_facts(past, found.figures, found.prompts))
+        rows.extend(found.rows)
+        whole += found.whole
+    differences: Sequence[Difference] = ()
+    if len(request.runs) == 2:
+        differences = _differences(*request.runs)
+    return render(facts, Embedded(rows, whole), differences, refresh_s=refresh_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    figures: Figures
+    rows: list[dict[str, Any]]
+    whole: int
+    prompts: dict[str, str]
+
+
+def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -> _Found:
+    counter = figure_counter(past)
+    kept: Reservoir[dict[str, Any]] | None = None
+    if most is not None:
+        kept = Reservoir(most, seed=past.config.seed)
+    rows: list[dict[str, Any]] = []
+    whole = 0
+    with past.store() as store:
+        for unit in units_of(past, store) if past.keywords else ():
+            counter.add(unit)
+            if unit.state == "surplus":
+                continue
+            whole += 1
+            if kept is None:
+                rows.append(embedded(unit, number))
+            elif kept.wants():
+                kept.keep(embedded(unit, number))
+        prompts = store.example_prompts()
+    figures = counter.figures(embedding)
+    return _Found(figures, rows if kept is None else kept.items, whole, prompts)
+
+
+def _facts(past: PastRun, figures: Figures, prompts: Mapping[str, str]) -> ReportFacts:
+    summary, task = past.summary, past.task
+    ledger = summary.get("ledger") or {
+        "planned": figures.accepted + sum(figures.rejected.values()) + figures.surplus,
+        "surplus": figures.surplus,
+        "pending": {},
+    }
+    dialect = str(past.settings["models"]["answers"][1])
+    simulated = dialect.startswith("simulated-teacher/") or summary.get("teacher") == "simulated"
+    return ReportFacts(
+        name=past.folder.resolve().name,
+        task=task.name,
+        domain=task.domain,
+        description=task.description,
+        model=str(summary.get("model", past.settings["models"]["answers"][0])),
+        simulated=simulated,
+        status=str(summary.get("status", "running")),
+        headline=_headline(past, figures),
+        figures=figures,
+        ledger=ledger,
+        tree=keyword_tree(past.keywords, figures),
+        stages=tuple(_stages(summary)),
+        prompts=tuple((stage, _prompt(prompt)) for stage, prompt in prompts.items()),
+        settings=tuple(_settings(past.settings)),
+        notices=tuple(
+            n for n in summary.get("notices", ()) if not (simulated and "simulated" in n)
+        ),
+    )
+
+
+def _headline(past: PastRun, figures: Figures) -> tuple[Figure, ...]:
+    summary, agreed = past.summary, figures.mean_agreement
+    target = past.config.target
+    share = f"{figures.accepted / target:.0%} of the target" if target else ""
+    lines = [Figure("accepted", f"{figures.accepted:,} of {target:,}", share)]
+    if figures.mean_confidence is not None:
+        note = "mean probability of being right, by the calibrated policy"
+        lines.append(Figure("estimated precision", f"{figures.mean_confidence:.3f}", note))
+    if agreed is not None:
+        note = f"95 % interval of the mean {agreed.low:.3f} to {agreed.high:.3f}"
+        lines.append(Figure("mean agreement", f"{agreed.mean:.3f}", note))
+    cost, each = summary.get("cost_usd"), summary.get("row_usd")
+    known = "no price is known for this model" if cost is None else "all calls, surplus included"
+    lines.append(Figure("cost", "unknown" if cost is None else f"{cost:,.4f} USD", known))
+    if each is not None:
+        lines.append(Figure("an accepted row", f"{each:,.6f} USD"))
+    if summary.get("calls"):
+        draws = summary.get("samples_per_row")
+        note = "" if draws is None else f"{draws:.1f} samples an accepted row"
+        lines.append(Figure("calls", f"{summary['calls']:,}", note))
+    if summary.get("wall_s") is not None:
+        lines.append(Figure("time", _time(float(summary["wall_s"])), "of the last process"))
+    return tuple(lines)
+
+
+def keyword_tree(keywords: Sequence[Keyword], figures: Figures) -> tuple[Branch, ...]:
+    """Return the bank as trees: each keyword below the first of its parents that is in the bank."""
+    below: dict[str | None, list[Keyword]] = {}
+    placed: set[str] = set()
+    for keyword in keywords:  # a parent stands before its children in the bank
+        above = next((p for p in keyword.parents if p in placed), None)
+        below.setdefault(above, []).append(keyword)
+        placed.add(keyword.text)
+
+    def branch(keyword: Keyword) -> Branch:
+        counts = figures.coverage.get(keyword.text, {}).values()
+        return Branch(
+            text=keyword.text,
+            origin=str(keyword.origin),
+            round=keyword.round,
+            rows=sum(count.accepted for count in counts),
+            children=tuple(branch(child) for child in below.get(keyword.text, ())),
+        )
+
+    return tuple(branch(keyword) for keyword in below.get(None, ()))
+
+
+def _stages(summary: Mapping[str, Any]) -> Iterator[Stage]:
+    for name, used in summary.get("stages", {}).items():
+        told = used["calls"] > used["unreported"]
+        yield Stage(
+            name=name,
+            calls=used["calls"],
+            input_tokens=used["input_tokens"] if told else None,
+            output_tokens=used["output_tokens"] if told else None,
+            cost_usd=used.get("cost_usd"),
+        )
+
+
+def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
+
+
+def _prompt(stored: str) -> str:
+    """Return a prompt as the call log keeps it, as text: the system's part, then each message."""
+    system, messages, *_ = json.loads(stored)
+    parts = [("system", system), *messages]
+    return shown("\n\n".join(f"--- {role} ---\n{text}" for role, text in parts if text), _PROMPT)
+
+
+def _differences(first: Path, second: Path) -> tuple[Difference, ...]:
+    found = compare(first, second)
+    shared = f"{found.shared_questions:,}"
+    return (
+        *(Difference(*(_shown(part) for part in line)) for line in found.settings),
+        *(Difference(*(_shown(part) for part in line)) for line in found.figures),
+        Difference("questions in both", shared, shared),
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,269 @@
+"""The report in a real browser: its controls work, nothing a model wrote runs, nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import find_browser
+from small_runs import go
+
+from ds2.runtime.reporting import ReportRequest, write_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 2'>",
+    '"><svg onload=window.hacked=3>',
+    "<a href='javascript:window.hacked=4'>a</a>",
+    "</script><script>window.hacked = 5</script>",
+    "<!-- <script> --> </style></title></table></section>",
+    "{{ 7 * 7 }} {% raw %} ${window.hacked = 6}",
+    "left \u202e to right \u2066 and \u0000 back \x1b[31m",
+    "&lt;b&gt; &amp; ' \" ` \\u003c",
+    "https://example.org/beacon?q=1",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    path = find_browser()
+    if path is None:
+        pytest.skip("NO BROWSER: the report was not tried in one; install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of a run whose every text is planted."""
+    run = tmp_path_factory.mktemp("hostile") / "run"
+    make(run, 12)
+    plant(run)
+    return write_report(ReportRequest((run,)))
+
+
+def make(run: Path, target: int) -> None:
+    """Make a run in a thread: Playwright keeps an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(go, run, target, "medqa").result()
+
+
+def plant(run: Path) -> None:
+    """Put hostile texts into every field that a model, a document or a user wrote."""
+    number = 0
+
+    def bad(text: Any) -> str:
+        nonlocal number
+        number += 1
+        long = "x" * 100_000 if number % 40 == 0 else ""
+        return f"{text} {HOSTILE[number % len(HOSTILE)]}{long}"
+
+    keywords = json.loads((run / "keywords.json").read_text("utf-8"))
+    for keyword in keywords["keywords"]:
+        keyword["text"] = bad(keyword["text"])
+    (run / "keywords.json").write_text(json.dumps(keywords), "utf-8")
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    for name in ("domain", "description"):
+        config["task"][name] = bad(config["task"][name])[:200]
+    (run / "config.json").write_text(json.dumps(config), "utf-8")
+    connection = sqlite3.connect(run / "store.sqlite")
+    for place, text in connection.execute("SELECT place, record FROM units").fetchall():
+        record = json.loads(text)
+        if not isinstance(record, dict):
+            continue
+        asked = record.get("instruction") or {}
+        for name in {"question", "context"} & asked.keys():
+            asked[name] = bad(asked[name])
+        if asked:
+            asked["options"] = [bad(option) for option in asked["options"]]
+        for name in {"response", "detail"} & record.keys():
+            record[name] = bad(record[name])
+        for sample in (record.get("vote") or {}).get("samples", ()):
+            sample["reasoning"] = bad(sample["reasoning"])
+            sample["answer"] = sample["answer"] and bad(sample["answer"])
+        connection.execute(
+            "UPDATE units SET record = ? WHERE place = ?", (json.dumps(record), place)
+        )
+    prompt = json.dumps([bad("system"), [["user", bad("prompt")]]])
+    connection.execute("UPDATE prompts SET prompt = ?", (prompt,))
+    connection.commit()
+    connection.close()
+
+
+class Opened:
+    """A page that is open, with all that it did which it may not do."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.page.on("console", lambda m: self.wrong.append(m.text))
+        self.page.on("pageerror", lambda e: self.wrong.append(str(e)))
+        self.page.on("dialog", lambda d: self.wrong.append(d.message))
+        self.page.on("request", self._asked)
+        self.page.goto(path.as_uri())
+
+    def _asked(self, request: Any) -> None:
+        if not request.is_navigation_request():
+            self.wrong.append(request.url)
+
+    def __enter__(self) -> Any:
+        return self.page
+
+    def __exit__(self, *_: object) -> None:
+        hacked = self.page.evaluate("window.hacked")
+        self.context.close()
+        assert hacked is None
+        assert self.wrong == []
+
+
+def test_nothing_that_was_planted_runs_and_nothing_is_fetched(chromium: Any, hostile: Path) -> None:
+    with Opened(chromium, hostile) as page:
+        count = page.locator("#list > li").count()
+        assert count >= 12
+        for _ in range(2):  # what a row holds is built when it is opened
+            page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+            page.wait_for_function(f"document.querySelectorAll('.body').length === {count}")
+        assert page.locator(".body").count() == count
+        assert page.locator("script").count() == 2
+        assert page.locator("img, iframe, a[href^='javascript'], [onload], [onerror]").count() == 0
+        body = page.inner_text("body")
+        assert "<script>window.hacked = 1</script>" in body
+        assert "{{ 7 * 7 }}" in body
+        assert "⟨U+202E⟩" in body
+        assert "\u202e" not in body
+        assert re.search(r"x… \([\d,]+ characters\)", body)
+
+
+def test_a_page_of_hostile_lines_is_no_wider_than_its_window(chromium: Any, hostile: Path) -> None:
+    for width in (1280, 400):
+        with Opened(chromium, hostile, viewport={"width": width, "height": 800}) as page:
+            page.locator("#list > li summary").first.click()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("plain") / "medqa"
+    make(out, 60)
+    return write_report(ReportRequest((out,)))
+
+
+def total(page: Any) -> int:
+    return int(page.inner_text("#found").split()[0])
+
+
+def test_the_filters_narrow_the_rows_and_can_be_cleared(chromium: Any, plain: Path) -> None:
+    with Opened(chromium, plain) as page:
+        every = total(page)
+        page.select_option("#state", "accepted")
+        assert total(page) == 60
+        page.select_option("#level", "Apply")
+        assert total(page) == 10
+        page.fill("#least", "1")
+        assert 0 < total(page) < 10
+        question = page.locator("#list > li summary").first.inner_text().split(" %")[-1].strip()
+        page.click("button[type=reset]")
+        page.wait_for_function(
+            f"document.querySelector('#found').textContent.startsWith('{every} ')"
+        )
+        page.fill("#search", question[:40].upper())
+        assert 0 < total(page) < every
+        page.fill("#search", "no row says this")
+        assert total(page) == 0
+        assert page.locator("#list > li").count() == 0
+
+
+def test_a_reason_filters_what_was_rejected_for_it(chromium: Any, plain: Path) -> None:
+    with Opened(chromium, plain) as page:
+        page.select_option("#reason", index=1)
+        tags = page.locator("#list .tag.rejected").all_inner_texts()
+        assert tags
+        assert len(set(tags)) == 1
+        assert len(tags) == min(50, total(page))
+
+
+def test_the_pages_of_the_list_can_be_turned(chromium: Any, plain: Path) -> None:
+    with Opened(chromium, plain) as page:
+        every = total(page)
+        assert page.locator("#list > li").count() == 50
+        assert page.is_disabled("#previous")
+        page.click("#next")
+        assert page.locator("#list > li").count() == every - 50
+        assert page.is_disabled("#next")
+        page.click("#previous")
+        assert page.inner_text("#page") == "page 1 of 2"
+
+
+def test_a_cell_of_the_heat_map_shows_its_rows_by_mouse_and_by_keyboard(
+    chromium: Any, plain: Path
+) -> None:
+    with Opened(chromium, plain) as page:
+        cell = page.locator(".heat button:not(.h0)").first
+        label = cell.get_attribute("aria-label")
+        accepted, rejected = map(int, re.findall(r"(\d+) (?:accepted|rejected)", label))
+        cell.click()
+        assert total(page) == accepted + rejected
+        page.click("button[type=reset]")
+        cell.focus()
+        page.keyboard.press("Enter")
+        assert total(page) == accepted + rejected
+        assert page.evaluate("document.activeElement.id") == "rows"
+
+
+def test_everything_can_be_reached_by_the_keyboard(chromium: Any, plain: Path) -> None:
+    with Opened(chromium, plain) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.focus("#list > li summary")
+        page.keyboard.press("Enter")
+        assert page.locator("#list .body").count() == 1
+        tree = page.locator("details.tree summary")
+        tree.focus()
+        page.keyboard.press("Enter")
+        assert page.locator("details.tree button.link").first.is_visible()
+
+
+def test_twenty_thousand_rows_can_still_be_used(chromium: Any, plain: Path, tmp_path: Path) -> None:
+    text = plain.read_text("utf-8")
+    head, data, tail = re.split(
+        r'(?<=id="data">)(.*?)(?=</script>)', text, maxsplit=1, flags=re.DOTALL
+    )
+    rows = json.loads(data)
+    base = [{**row, "v": {**row["v"], "t": []}} for row in rows["rows"] if row["s"] == "accepted"]
+    rows["rows"] = [{**base[i % len(base)], "n": i} for i in range(20_000)]
+    big = tmp_path / "big.html"
+    big.write_text(head + json.dumps(rows).replace("<", "\\u003c") + tail, "utf-8")
+    with Opened(chromium, big) as page:
+        assert total(page) == 20_000
+        page.fill("#search", "creatinine")
+        assert 0 < total(page) < 20_000
+        assert page.locator("#list > li").count() == 50
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_it_is_drawn_wide_and_narrow_in_light_and_dark(
+    chromium: Any, plain: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+    with Opened(chromium, plain, **options) as page:
+        page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        back = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        bright = sum(map(int, re.findall(r"\d+", back)[:3]))
+        assert (bright > 600) == (scheme == "light")
+        for chart in page.locator("figure svg[role=img]").all():
+            box = chart.bounding_box()
+            assert box["width"] > 200
+            assert box["height"] > 20
