@@ -2,7 +2,8 @@
 
 One writer thread commits whatever waits as soon as it is idle (group commit, no timer), with
 `synchronous=FULL`, because replies cost money. Readers have a connection of their own. A second
-file holds the lock of the run; it dies with its process, on every system that SQLite knows.
+file holds the lock of the run; it dies with its process, on every system that SQLite knows. Who
+opens a store without the lock can only read, and neither waits for the run nor makes it wait.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ SCHEMA_VERSION = 1
 STORE_NAME = "store.sqlite"
 LOCK_NAME = "lock.sqlite"
 BATCH = 1000
+LOCK_WAIT_S = 1.0  # longer than a look at whether a run is under way holds the lock's file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -54,6 +56,10 @@ CREATE TABLE IF NOT EXISTS units (
 );
 """
 
+_USAGE = (
+    "SELECT stage, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
+    " coalesce(sum(reasoning_tokens), 0), sum(output_tokens IS NULL) FROM calls GROUP BY 1"
+)
 _RECEIPT = (
     "key, text, finish_reason, thinking, model, input_tokens, output_tokens, reasoning_tokens"
 )
@@ -91,7 +97,9 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._connection = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
+            self._connection = sqlite3.connect(
+                folder / LOCK_NAME, isolation_level=None, timeout=LOCK_WAIT_S
+            )
         except sqlite3.Error as error:
             raise _damaged(folder, error, LOCK_NAME) from error
         try:
@@ -115,6 +123,23 @@ class RunLock:
         self._connection.close()
 
 
+def is_running(folder: Path) -> bool:
+    """Return whether a process holds the lock of a run folder; the folder is only looked at."""
+    path = folder / LOCK_NAME
+    if not path.is_file():
+        return False
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            return True
+        raise _damaged(folder, error, LOCK_NAME) from error
+    finally:
+        connection.close()
+    return False
+
+
 class RunStore:
     """The open store of one run: a call log (see `ds2.engines.logged.CallLog`) and a ledger.
 
@@ -122,33 +147,46 @@ class RunStore:
 
     Args:
         folder: the run folder; it must exist.
-        lock: take the lock of the run; False to read beside a running process.
+        lock: take the lock of the run; False to read only, beside a running process or without one.
 
     Raises:
         StoreError: the folder is locked by another process, unwritable, or written by a version
-            with another schema.
+            with another schema; without the lock also where it holds no run.
     """
 
     def __init__(self, folder: Path, *, lock: bool = True) -> None:
         self.folder = folder
+        self.added = 0
+        self._writes = lock
         self._lock = RunLock(folder) if lock else None
         self._read_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
+        self._usage: dict[str, list[int]] = {}
         self._connections: list[sqlite3.Connection] = []
+        self._thread: threading.Thread | None = None
         try:
-            self._writer_connection = self._open()
-            self._reader = self._open()
-            self._writer_connection.executescript(_SCHEMA)
-            self._check_schema()
+            self._prepare()
         except sqlite3.Error as error:
             self._release()
             raise _damaged(folder, error) from error
         except StoreError:
             self._release()
             raise
-        self._thread = threading.Thread(target=self._write_on, name="ds2-store", daemon=True)
-        self._thread.start()
+        if lock:
+            self._thread = threading.Thread(target=self._write_on, name="ds2-store", daemon=True)
+            self._thread.start()
+
+    def _prepare(self) -> None:
+        if self._writes:
+            self._writer_connection = self._open()
+            self._writer_connection.executescript(_SCHEMA)
+        elif not (self.folder / STORE_NAME).is_file():
+            raise _no_run(self.folder, f"no {STORE_NAME}")
+        self._reader = self._open()
+        self._check_schema()
+        if self._writes:
+            self._usage = {stage: numbers for stage, *numbers in self._all(_USAGE)}
 
     def __enter__(self) -> Self:
         return self
@@ -195,9 +233,11 @@ class RunStore:
 
         def write(connection: sqlite3.Connection) -> Receipt:
             connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt_id, prompt))
-            connection.execute(
+            added = connection.execute(
                 "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
             )
+            if added.rowcount:
+                self._count(stage, receipt)
             found = connection.execute(
                 f"SELECT {_RECEIPT} FROM calls WHERE key = ?",  # noqa: S608
                 (receipt.call,),
@@ -221,7 +261,7 @@ class RunStore:
     def units(self, state: str | None = None) -> Iterator[UnitRecord]:
         """Yield decided units in the global order, all or those of one state."""
         condition = "" if state is None else "WHERE state = :state"
-        connection = _connect(self.folder / STORE_NAME)
+        connection = self._connected()
         try:
             for row in connection.execute(
                 f"SELECT place, state, reason, record FROM units {condition} ORDER BY place",  # noqa: S608
@@ -238,12 +278,9 @@ class RunStore:
 
     def usage(self) -> dict[str, Usage]:
         """Return what each stage has cost, over all processes that worked on this run."""
-        rows = self._all(
-            "SELECT stage, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
-            " coalesce(sum(reasoning_tokens), 0), sum(output_tokens IS NULL) FROM calls GROUP BY 1"
-            " ORDER BY 1"
-        )
-        return {stage: Usage(*numbers) for stage, *numbers in rows}
+        # Counted along while writing: a run asks for it often, and a log of a million calls is long.
+        rows = self._usage.items() if self._writes else ((s, n) for s, *n in self._all(_USAGE))
+        return {stage: Usage(*numbers) for stage, numbers in sorted(rows)}
 
     def calls_by_state(self) -> dict[str, int]:
         """Return how many logged calls were made for units of each state.
@@ -279,10 +316,14 @@ class RunStore:
 
     def set_meta(self, values: Mapping[str, Any]) -> None:
         """Write what the run says of itself, and wait until it is committed."""
+        self.note_meta(values).result()
+
+    def note_meta(self, values: Mapping[str, Any]) -> Future[None]:
+        """Queue what the run says of itself."""
         rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in values.items()]
-        self._submit(
+        return self._submit(
             lambda c: c.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows) and None
-        ).result()
+        )
 
     def flush(self) -> None:
         """Wait until everything queued so far is committed."""
@@ -290,15 +331,34 @@ class RunStore:
 
     def close(self) -> None:
         """Write out whatever waits, then let go of the files and the lock."""
-        if self._thread.is_alive():
+        if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
         self._release()
 
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return what a reading statement gives, for questions that only one reader asks.
+
+        The tables are `meta`, `prompts`, `calls` and `units`.
+        """
+        return self._all(sql, parameters)
+
     def _open(self) -> sqlite3.Connection:
-        connection = _connect(self.folder / STORE_NAME)
+        connection = self._connected()
         self._connections.append(connection)
         return connection
+
+    def _connected(self) -> sqlite3.Connection:
+        path = self.folder / STORE_NAME
+        return _connect(path) if self._writes else _connect_to_read(path)
+
+    def _count(self, stage: str, receipt: Receipt) -> None:
+        """Take a reply that was added into the usage of its stage; on the writer's thread."""
+        self.added += 1
+        tokens = (receipt.input_tokens, receipt.output_tokens, receipt.reasoning_tokens)
+        more = (1, *(n or 0 for n in tokens), int(receipt.output_tokens is None))
+        before = self._usage.get(stage, (0, 0, 0, 0, 0))
+        self._usage[stage] = [a + b for a, b in zip(before, more, strict=True)]
 
     def _release(self) -> None:
         for connection in self._connections:
@@ -307,8 +367,8 @@ class RunStore:
             self._lock.close()
 
     def _submit(self, work: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
-        if not self._thread.is_alive():
-            raise RuntimeError("the run store is closed")
+        if self._thread is None or not self._thread.is_alive():
+            raise RuntimeError("the run store is closed, or was opened to read only")
         future: Future[Any] = Future()
         self._queue.put(_Write(work, future))
         return future
@@ -355,8 +415,11 @@ class RunStore:
         return results
 
     def _check_schema(self) -> None:
-        row = self._one("SELECT value FROM meta WHERE name = 'schema'", ())
+        tables = self._all("SELECT name FROM sqlite_master WHERE name = 'meta'")
+        row = self._one("SELECT value FROM meta WHERE name = 'schema'", ()) if tables else None
         if row is None:
+            if not self._writes:
+                raise _no_run(self.folder, f"an empty {STORE_NAME}")
             self._writer_connection.execute(
                 "INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),)
             )
@@ -367,16 +430,17 @@ class RunStore:
                 name="the store's schema",
                 rule=f"be version {SCHEMA_VERSION}",
                 value=row[0],
-                todo="Finish this run with the version of DS2 that began it, or choose another --out.",
+                todo="Use the version of DS2 that began this run"
+                + (", or choose another --out." if self._writes else "."),
             )
 
     def _one(self, sql: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
         with self._read_lock:
             return self._reader.execute(sql, parameters).fetchone()
 
-    def _all(self, sql: str) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._read_lock:
-            return self._reader.execute(sql).fetchall()
+            return self._reader.execute(sql, parameters).fetchall()
 
 
 class _Write(NamedTuple):
@@ -404,6 +468,44 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Return a connection that changes nothing, on a disk that cannot be written too."""
+    address = path.absolute().as_uri()
+    # Beside a writer a reader needs the log's index (-shm), which SQLite makes where it may.
+    modes = ("mode=rw", "mode=ro&immutable=1")
+    for mode in modes:
+        connection = sqlite3.connect(
+            f"{address}?{mode}", uri=True, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA busy_timeout=5000")
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            closed = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+            if mode == modes[-1] or not closed or path.with_name(f"{path.name}-wal").exists():
+                raise
+        except sqlite3.Error:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise AssertionError("a mode returns or raises")
+
+
+def _no_run(folder: Path, value: str) -> StoreError:
+    return StoreError.rule(
+        "Reading the run failed",
+        unit=str(folder),
+        name="the folder",
+        rule=f"be that of a run, with its {STORE_NAME}",
+        value=value,
+        todo="Name the folder of a run, such as runs/gsm8k-60.",
+    )
 
 
 def _damaged(folder: Path, error: Exception, name: str = STORE_NAME) -> StoreError:

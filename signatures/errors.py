@@ -70,6 +70,12 @@ class StageError(DS2Error):
     """A stage gives nothing usable: its replies do not parse or are all turned down."""
 
 
+class LedgerError(DS2Error):
+    """The ledger of a run does not add up: a bug of ours, told before anyone trusts the rows."""
+
+    exit_code = 1
+
+
 class RunStoppedError(DS2Error):
     """A budget or a cap ended the run before its target; the same command continues it."""
 

@@ -77,6 +77,22 @@ class Limiter:
         """Return how many calls wait for a slot."""
         return len(self._waiters)
 
+    @property
+    def holding(self) -> str:
+        """Return in a few words what keeps the calls in flight at their number now."""
+        pause_s = self._paused_until_s - time.monotonic()
+        if pause_s > 0:
+            return f"paused for {pause_s:.0f} s, as the endpoint asked"
+        if self.in_flight < self.limit and not self._waiters:
+            return "no more calls are ready"
+        if self.control is None or self.control.state == "at the ceiling":
+            return "--concurrency"
+        if self.control.state == "saturated":
+            return "the endpoint: more in flight only wait longer"
+        if self.control.cuts:
+            return f"cut {self.control.cuts} x after 429 or overload, growing again"
+        return "slow start" if self.control.state == "slow start" else "growing"
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[Slot]:
         """Hold one slot for the duration of the block, which notes in it how the call went."""

@@ -41,8 +41,8 @@ def write_rows(
     backends: Mapping[str, Backend],
     identity: Mapping[str, Any],
     ledger: Ledger,
-) -> None:
-    """Write `dataset/`: the accepted rows of the store in the global order, and their card."""
+) -> int:
+    """Write `dataset/` and return its rows: the accepted ones, in the global order, and the card."""
     folder = request.out / "dataset"
     folder.mkdir(exist_ok=True)
     files = write_dataset(accepted_rows(store), folder)
@@ -63,6 +63,7 @@ def write_rows(
         seeds={"run": request.config.seed},
     )
     write_card(facts, folder)
+    return files.counts.rows
 
 
 def accepted_rows(store: RunStore) -> Iterator[Row]:

@@ -8,8 +8,9 @@ pairs are crossed with the levels, shuffled by the seed and cut.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from ds2.config import RunConfig
@@ -17,6 +18,7 @@ from programs.pairing import Cell, cells, pair_at, shuffled
 from signatures.bloom import LEVELS, BloomLevel
 
 ALL = "all levels"
+KEPT = 1024  # cells of a level that are remembered
 
 
 class Unit(NamedTuple):
@@ -60,7 +62,9 @@ class LevelPlan:
         self.quotas = {str(level): n for level, n in config.level_quotas.items()}
         self._streams = {
             level: _Stream(
-                cells(len(bank), pair_share=config.pair_share, seed=f"{config.seed}/{level}")
+                partial(
+                    cells, len(bank), pair_share=config.pair_share, seed=f"{config.seed}/{level}"
+                )
             )
             for level in LEVELS
         }
@@ -132,14 +136,26 @@ def make_plan(bank: Sequence[str], config: RunConfig) -> Plan:
 
 
 class _Stream:
-    """A stream of cells that can be asked for any place; places are asked for nearly in order."""
+    """A stream of cells that can be asked for any place; places are asked for nearly in order.
 
-    def __init__(self, stream: Iterator[Cell]) -> None:
-        self._stream = stream
-        self._seen: list[Cell] = []
+    Only the last `KEPT` cells are remembered, so that memory does not grow with the target; a place
+    before them is found by going through the stream again.
+    """
+
+    def __init__(self, begin: Callable[[], Iterator[Cell]]) -> None:
+        self._begin = begin
+        self._restart()
 
     def at(self, place: int) -> Cell:
-        missing = place + 1 - len(self._seen)
-        if missing > 0:
-            self._seen.extend(islice(self._stream, missing))
-        return self._seen[place]
+        """Return the cell at a place."""
+        if place < self._next - len(self._recent):
+            self._restart()
+        while self._next <= place:
+            self._recent.append(next(self._stream))
+            self._next += 1
+        return self._recent[place - self._next]
+
+    def _restart(self) -> None:
+        self._stream = self._begin()
+        self._recent: deque[Cell] = deque(maxlen=KEPT)
+        self._next = 0

@@ -6,8 +6,9 @@ import asyncio
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ds2.config import RunConfig
@@ -15,7 +16,8 @@ from ds2.engines.base import Backend
 from ds2.engines.budget import BudgetSpent, CallBudget
 from ds2.fingerprint import fingerprint
 from ds2.runtime.folder import resolved, write_json, write_rows
-from ds2.runtime.ledger import Ledger
+from ds2.runtime.heartbeat import Heartbeat
+from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.scheduler import Decided, Scheduler, most_surplus
 from ds2.runtime.session import (
@@ -48,11 +50,15 @@ class Progress:
         target: rows wanted.
         ledger: the ledger so far.
         agreement_sum: over the accepted rows; divide by `ledger.accepted`.
+        by_level: accepted rows by level.
+        decided_calls: calls of the units that were accepted or rejected, logged ones among them.
     """
 
     target: int
     ledger: Ledger
     agreement_sum: float = 0.0
+    by_level: Counter[str] = field(default_factory=Counter)
+    decided_calls: int = 0
 
 
 class Observer(Protocol):
@@ -110,6 +116,7 @@ async def run(
 
     Raises:
         DS2Error: something the user can mend; the store is kept.
+        LedgerError: the ledger does not add up, however the run ended.
         asyncio.CancelledError: the run was interrupted; everything is written.
     """
     began_s = time.monotonic()
@@ -129,14 +136,19 @@ async def run(
             )
             observer.began(request, backends, worst)
         job = _Job(request, backends, program, store, observer, identity, budget)
+        heartbeat = Heartbeat(store, engines, budget, job.progress)
         try:
-            ended = await job.work()
+            async with heartbeat.beating():
+                ended = await job.work()
         finally:
             if observer is not None:
                 observer.ended()
             for engine in engines:
                 await engine.aclose()
-        summary = job.conclude(ended, logged, time.monotonic() - began_s)
+        with heartbeat.noting_errors():
+            heartbeat.beat("writing")
+            summary = job.conclude(ended, logged, began_s)
+        heartbeat.beat("ended", status=summary.status, why=str(ended.error or ""))
     if isinstance(ended.error, asyncio.CancelledError):
         raise ended.error
     return summary
@@ -179,18 +191,45 @@ class _Job:
             return _Ended("interrupted", error)
         except RunStoppedError as error:
             return _Ended("endpoint", error)
+        except BaseException as error:
+            # The run ends with this error; only that no unit was lost on the way is still to say.
+            problem = self.ledger.imbalance()
+            if problem is not None:
+                raise unbalanced(self.request.out, problem) from error
+            raise
 
-    def conclude(self, ended: _Ended, logged: int, wall_s: float) -> RunSummary:
-        """Write the dataset, the card and the summary from the store; return the summary."""
+    def conclude(self, ended: _Ended, logged: int, began_s: float) -> RunSummary:
+        """Write the dataset, the card and the summary from the store; return the summary.
+
+        Raises:
+            LedgerError: the ledger does not add up; the summary says so, the dataset is left as it
+                was unless its own rows are what does not fit.
+        """
         store, request = self.store, self.request
-        if self.keywords and not self._would_shrink(ended):
-            write_rows(request, store, self.backends, self.identity, self.ledger)
+        store.flush()
+        problem = self.ledger.imbalance(store.counts())
+        if problem is None and self.keywords and not self._would_shrink(ended):
+            rows = write_rows(request, store, self.backends, self.identity, self.ledger)
+            if rows != self.ledger.accepted:
+                problem = f"accepted {self.ledger.accepted}, but {rows} rows written"
+        summary = self._summary(ended, logged, began_s, problem)
+        summary.write(request.out)
+        if problem is not None:
+            raise unbalanced(request.out, problem) from ended.error
+        if ended.status == "complete":
+            store.set_meta({"ended": self._ended_facts()})
+        return summary
+
+    def _summary(
+        self, ended: _Ended, logged: int, began_s: float, problem: str | None
+    ) -> RunSummary:
+        store, request = self.store, self.request
         stages, calls = stage_usage(store), _calls(store)
         accepted = self.ledger.accepted
         draws = stages.get("answers", {}).get("calls", 0)
         agreement = self.progress.agreement_sum
-        summary = RunSummary(
-            status=ended.status,
+        return RunSummary(
+            status=ended.status if problem is None else "unbalanced",
             task=request.task.name,
             model=self.backends["answers"].model,
             teacher=self.backends["answers"].teacher,
@@ -206,13 +245,9 @@ class _Job:
             samples_per_row=draws / accepted if accepted else None,
             mean_agreement=agreement / accepted if accepted else None,
             fingerprint=self.fingerprint,
-            wall_s=round(wall_s, 3),
+            wall_s=round(time.monotonic() - began_s, 3),
             notices=tuple(self._notices(ended)),
         )
-        summary.write(request.out)
-        if ended.status == "complete":
-            store.set_meta({"ended": {"fingerprint": self.fingerprint, "last": self.last}})
-        return summary
 
     def _would_shrink(self, ended: _Ended) -> bool:
         """Return whether a finished run was begun again and broken off: its dataset stands."""
@@ -221,6 +256,8 @@ class _Job:
 
     async def _units(self, bank: tuple[Keyword, ...], work: ProgramWork) -> _Ended:
         config = self.request.config
+        if self._is_finished():
+            return _Ended("complete")
         screens = (ExactScreen(), ExactScreen()) if config.duplicates else (NoScreen(), NoScreen())
         self.store.clear_units()
         scheduler = Scheduler(
@@ -252,9 +289,34 @@ class _Job:
             raise
         finally:
             scheduler.pend(cause)
-            self.store.flush()
-            if not self.ledger.balanced:
-                raise AssertionError(f"the ledger does not add up: {self.ledger.as_dict()}")
+
+    def _is_finished(self) -> bool:
+        """Return whether this very run was complete before, and take over what it decided.
+
+        The decisions are a function of what its fingerprint is of, so nothing is decided anew. Where
+        the store does not hold all of them any more, the run goes through its log again.
+        """
+        ended = self.store.meta().get("ended", {})
+        if ended.get("fingerprint") != self.fingerprint or "ledger" not in ended:
+            return False
+        ledger = Ledger.from_dict(ended["ledger"])
+        if ledger.imbalance(self.store.counts()) is not None:
+            return False
+        self.last, self.ledger = ended["last"], ledger
+        self.progress.ledger, self.progress.agreement_sum = ledger, ended["agreement_sum"]
+        self.progress.by_level.update(ended["by_level"])
+        if self.observer is not None:
+            self.observer.started(self.progress, self.store)
+        return True
+
+    def _ended_facts(self) -> dict[str, Any]:
+        return {
+            "fingerprint": self.fingerprint,
+            "last": self.last,
+            "ledger": self.ledger.as_dict(),
+            "agreement_sum": self.progress.agreement_sum,
+            "by_level": dict(self.progress.by_level),
+        }
 
     def _units_at_once(self) -> int:
         """Return how many units to work on at once: no more than the budget could finish.
@@ -274,11 +336,13 @@ class _Job:
         return plan
 
     def _decided(self, decided: Decided) -> None:
-        outcome = decided.outcome
+        outcome, progress = decided.outcome, self.progress
         if outcome is not None:
             self.last[decided.unit.group] = decided.unit.place
+            progress.decided_calls += 1 + (outcome.vote.draws if outcome.vote else 0)
         if isinstance(outcome, Row):
-            self.progress.agreement_sum += outcome.vote.agreement
+            progress.agreement_sum += outcome.vote.agreement
+            progress.by_level[outcome.instruction.level.value] += 1
         record = (
             canonical_json([decided.unit.level, decided.unit.keywords])
             if outcome is None

@@ -19,7 +19,8 @@ class RunSummary:
     """The end of a run.
 
     Args:
-        status: complete, exhausted, candidates, budget, endpoint or interrupted.
+        status: complete, exhausted, candidates, budget, endpoint, interrupted, or unbalanced where
+            the ledger does not add up.
         task, model, teacher: what was run.
         target: rows wanted.
         out: the run folder.
@@ -59,8 +60,8 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """Return what the command line leaves with: 0 complete, 3 stopped, 130 interrupted."""
-        return {"complete": 0, "interrupted": 130}.get(self.status, 3)
+        """Return what the command line leaves with: 0 complete, 3 stopped, 130 interrupted, 1 a bug."""
+        return {"complete": 0, "interrupted": 130, "unbalanced": 1}.get(self.status, 3)
 
     def as_json(self) -> str:
         """Return the summary as JSON text."""

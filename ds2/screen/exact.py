@@ -24,26 +24,40 @@ class Screen(Protocol):
 
 
 class ExactScreen:
-    """Duplicates by the hash of the normalised text (context, question, options)."""
+    """Duplicates by the hash of the normalised text (context, question, options).
+
+    It holds two numbers an instruction, some 120 bytes: most texts come once.
+    """
 
     def __init__(self) -> None:
-        self._places: dict[str, list[int]] = {}
+        self._first: dict[int, int] = {}
+        self._later: dict[int, list[int]] = {}  # the other places of texts that came again
 
     def add(self, place: int, instruction: Instruction) -> None:
         """Remember an instruction."""
-        insort(self._places.setdefault(_sketch(instruction), []), place)
+        key = _sketch(instruction)
+        first = self._first.setdefault(key, place)
+        if first != place:
+            self._first[key] = min(first, place)
+            insort(self._later.setdefault(key, []), max(first, place))
 
     def remove(self, place: int, instruction: Instruction) -> None:
         """Forget an instruction that was added at this place."""
         key = _sketch(instruction)
-        self._places[key].remove(place)
-        if not self._places[key]:
-            del self._places[key]
+        later = self._later.get(key, [])
+        if self._first[key] != place:
+            later.remove(place)
+        elif later:
+            self._first[key] = later.pop(0)
+        else:
+            del self._first[key]
+        if not later:
+            self._later.pop(key, None)
 
     def match(self, instruction: Instruction, before: int) -> int | None:
         """Return the first place before `before` that says the same, or None."""
-        places = self._places.get(_sketch(instruction), ())
-        return places[0] if places and places[0] < before else None
+        first = self._first.get(_sketch(instruction))
+        return first if first is not None and first < before else None
 
 
 class NoScreen:
@@ -60,8 +74,7 @@ class NoScreen:
         return None
 
 
-def _sketch(instruction: Instruction) -> str:
+def _sketch(instruction: Instruction) -> int:
     parts = (instruction.context, instruction.question, *instruction.options)
-    return content_id(
-        [" ".join(unicodedata.normalize("NFKC", p).casefold().split()) for p in parts]
-    )
+    said = [" ".join(unicodedata.normalize("NFKC", p).casefold().split()) for p in parts]
+    return int(content_id(said), 16)

@@ -213,7 +213,9 @@ def test_surplus_units_are_seen_by_no_screen() -> None:
     running = build(work, decided, target=30, concurrency=64)
     asyncio.run(running.run())
     seen = {d.unit.place for d in decided if d.state == "surplus"}
-    screened = {place for places in running._committed._places.values() for place in places}
+    assert isinstance(running._committed, ExactScreen)
+    screened = set(running._committed._first.values())
+    screened |= {place for places in running._committed._later.values() for place in places}
     assert running.ledger.surplus == len(seen)
     assert not seen & screened
 

@@ -1,0 +1,215 @@
+"""What a run says of itself every few seconds, so that it can be read from its folder meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from signatures.errors import DS2Error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ds2.engines.budget import CallBudget
+    from ds2.engines.logged import LoggedEngine
+    from ds2.runtime.runner import Progress
+    from ds2.store import RunStore
+
+EVERY_S = 2.0
+WINDOW_S = 300.0  # the minutes that a rate is of
+META = "heartbeat"
+
+Phase = Literal["keywords", "rows", "writing", "ended"]
+
+
+class _Point(NamedTuple):
+    at_s: float
+    calls: int
+    rows: int
+
+
+class Rate(NamedTuple):
+    """How fast a run goes.
+
+    Args:
+        calls_per_min: new calls; those that the log answered do not count.
+        rows_per_min: rows accepted meanwhile.
+        window_s: seconds that were looked at.
+    """
+
+    calls_per_min: float
+    rows_per_min: float
+    window_s: float
+
+
+class Pace:
+    """The rate over the last minutes, from points handed in (pure: no clock).
+
+    While a run reads its log again, rows come as fast as the processor allows, which says nothing of
+    those that must be asked for: the window begins at the last point without a new call.
+    """
+
+    def __init__(self) -> None:
+        self._points: deque[_Point] = deque()
+
+    def note(self, at_s: float, calls: int, rows: int) -> None:
+        """Take in how many new calls and rows there are at a moment, by a steady clock."""
+        if calls == 0:
+            self._points.clear()
+        self._points.append(_Point(at_s, calls, rows))
+        while len(self._points) > 2 and at_s - self._points[1].at_s >= WINDOW_S:
+            self._points.popleft()
+
+    @property
+    def rate(self) -> Rate | None:
+        """Return the rate, or None before the first new calls."""
+        if len(self._points) < 2:
+            return None
+        first, last = self._points[0], self._points[-1]
+        took_s = last.at_s - first.at_s
+        if took_s <= 0 or last.calls <= 0:
+            return None
+        a_minute = 60 / took_s
+        return Rate(
+            (last.calls - first.calls) * a_minute, (last.rows - first.rows) * a_minute, took_s
+        )
+
+
+def time_left_s(progress: Progress, unit_calls: int, rate: Rate | None) -> float | None:
+    """Return the seconds until the target is met, or None where that cannot be told yet.
+
+    In symbols: ((target - accepted) x d / accepted - o) / rate, with d the calls of decided units
+    and o those of units that are under way. Calls that the log answers take part in d and o and not
+    in the rate, so it is right after a resume.
+
+    Args:
+        progress: how far the run is.
+        unit_calls: calls logged for units (those for keywords left out).
+        rate: the rate of new calls.
+    """
+    accepted = progress.ledger.accepted
+    missing = progress.target - accepted
+    if missing <= 0:
+        return 0.0
+    if rate is None or rate.calls_per_min <= 0 or not accepted:
+        return None
+    under_way = max(0, unit_calls - progress.decided_calls)
+    calls = max(0.0, missing * progress.decided_calls / accepted - under_way)
+    return 60 * calls / rate.calls_per_min
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clocks of a heartbeat: a steady one for rates, the calendar's for people."""
+
+    steady_s: Callable[[], float] = time.monotonic
+    calendar_s: Callable[[], float] = time.time
+
+
+class Heartbeat:
+    """Writes into the store's meta table, under `heartbeat`, how a run does.
+
+    Args:
+        store: the open store of the run.
+        engines: the engines of its stages, whose limits are told.
+        budget: counts the calls that were cancelled.
+        progress: how far the run is.
+        clock: what tells the time.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        engines: Sequence[LoggedEngine],
+        budget: CallBudget,
+        progress: Progress,
+        clock: Clock | None = None,
+    ) -> None:
+        self._store, self._engines, self._budget = store, engines, budget
+        self._progress = progress
+        self._clock = clock or Clock()
+        self._began_s = self._clock.calendar_s()
+        self._pace = Pace()
+
+    @asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        """Beat while the block runs; what it raises is noted as the end of the run."""
+        with self.noting_errors():
+            task = asyncio.get_running_loop().create_task(self._beat_on())
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    @contextmanager
+    def noting_errors(self) -> Iterator[None]:
+        """Note an error that leaves the block as the end of the run."""
+        try:
+            yield
+        except BaseException as error:
+            # Only messages of our own are known to hold no secret.
+            why = str(error) if isinstance(error, DS2Error) else f"a bug: {type(error).__name__}"
+            self.beat("ended", status="error", why=why)
+            raise
+
+    def beat(self, phase: Phase, *, status: str | None = None, why: str = "") -> None:
+        """Queue one beat; whether it could be written is not waited for.
+
+        Args:
+            phase: what the run is at.
+            status: how it ended, as in its summary, or `error`; None while it goes on.
+            why: one paragraph on that.
+        """
+        with suppress(RuntimeError):  # the store's writer is gone: so will be the run
+            self._store.note_meta({META: self.facts(phase, status=status, why=why)})
+
+    def facts(self, phase: Phase, *, status: str | None = None, why: str = "") -> dict[str, Any]:
+        """Return what a beat says, as plain data."""
+        progress, ledger = self._progress, self._progress.ledger
+        self._pace.note(self._clock.steady_s(), self._store.added, ledger.accepted)
+        rate = self._pace.rate
+        usage = self._store.usage()
+        unit_calls = sum(used.calls for stage, used in usage.items() if stage != "keywords")
+        return {
+            "pid": os.getpid(),
+            "began_s": round(self._began_s, 3),
+            "beat_s": round(self._clock.calendar_s(), 3),
+            "phase": phase,
+            "status": status,
+            "why": why,
+            "target": progress.target,
+            "ledger": ledger.under_way(),
+            "by_level": dict(progress.by_level),
+            "new_calls": self._store.added,
+            "cancelled_calls": self._budget.lost,
+            "rate": None if rate is None else {k: round(v, 2) for k, v in rate._asdict().items()},
+            "time_left_s": time_left_s(progress, unit_calls, rate),
+            "limits": self._limits(),
+        }
+
+    def _limits(self) -> list[dict[str, Any]]:
+        by_limiter = {id(engine.limiter): engine for engine in self._engines}
+        return [
+            {
+                "model": engine.backend.model,
+                "in_flight": engine.limiter.in_flight,
+                "waiting": engine.limiter.waiting,
+                "limit": engine.limiter.limit,
+                "most": engine.limiter.concurrency,
+                "holding": engine.limiter.holding,
+            }
+            for engine in by_limiter.values()
+        ]
+
+    async def _beat_on(self) -> None:
+        while True:
+            self.beat("rows" if self._progress.ledger.planned else "keywords")
+            await asyncio.sleep(EVERY_S)
