@@ -1,0 +1,109 @@
+"""How a run grows with its target: rows a second, memory, disk, and time to read it again.
+
+    python benchmarks/scale.py [--targets 1000,10000,100000] [--task gsm8k] [--json]
+
+Each target is a whole run on the in-process teacher, in a process of its own, and then the same
+command again on the finished folder, in another one. Goal: the peak memory at 100,000 rows is at
+most 150 MB above that at 1,000. 100,000 rows take a quarter of an hour of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+GOAL_MB = 150
+MB = 1_000_000
+
+
+def one_run(folder: Path, task: str, target: int, concurrency: int) -> dict[str, Any]:
+    """Return the figures of one run in this process."""
+    from ds2.config import BudgetConfig, EngineConfig, preset
+    from ds2.runtime.runner import run
+    from ds2.runtime.session import RunRequest
+    from signatures.task import load_task
+
+    request = RunRequest(
+        task=load_task(task),
+        config=preset("default", target),
+        engine=EngineConfig(concurrency=concurrency),
+        budget=BudgetConfig(),
+        out=folder,
+    )
+    began_s, cpu_s = time.monotonic(), time.process_time()
+    summary = asyncio.run(run(request))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "target": target,
+        "accepted": summary.ledger["accepted"],
+        "rejected": summary.ledger["rejected"],
+        "calls": summary.calls,
+        "new_calls": summary.new_calls,
+        "wall_s": round(time.monotonic() - began_s, 1),
+        "cpu_s": round(time.process_time() - cpu_s, 1),
+        # Kilobytes on Linux, bytes on macOS.
+        "peak_mb": round(peak / MB if sys.platform == "darwin" else peak * 1024 / MB, 1),
+        "store_kb_a_row": round((folder / "store.sqlite").stat().st_size / 1000 / target, 2),
+    }
+
+
+def in_process_of_its_own(*arguments: str) -> dict[str, Any]:
+    """Return what this script prints when it is given these arguments."""
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
+    )
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--targets", default="1000,10000,100000")
+    parser.add_argument("--task", default="gsm8k")
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    targets = [int(part) for part in args.targets.split(",")]
+    if args.one:
+        print(json.dumps(one_run(args.one, args.task, targets[0], args.concurrency)))
+        return
+    lines = []
+    for target in targets:
+        with tempfile.TemporaryDirectory(prefix="ds2-scale-") as folder:
+            options = ("--one", f"{folder}/run", "--targets", str(target), "--task", args.task)
+            options += ("--concurrency", str(args.concurrency))
+            made, again = (in_process_of_its_own(*options) for _ in range(2))
+        made["again_s"], made["again_peak_mb"] = again["wall_s"], again["peak_mb"]
+        assert again["new_calls"] == 0
+        lines.append(made)
+        if not args.json:
+            _print(made, lines[0])
+    if args.json:
+        print(json.dumps(lines, indent=2))
+
+
+def _print(line: dict[str, Any], first: dict[str, Any]) -> None:
+    above = line["peak_mb"] - first["peak_mb"]
+    print(
+        f"target {line['target']:>7,}: accepted {line['accepted']:,}, {line['calls']:,} calls, "
+        f"{line['wall_s']:,} s ({line['accepted'] / line['wall_s']:.0f} rows a second, "
+        f"{1000 * line['cpu_s'] / line['accepted']:.1f} ms of processor a row), "
+        f"peak {line['peak_mb']:.0f} MB (+{above:.0f}, goal +{GOAL_MB}), "
+        f"store {line['store_kb_a_row']} kB a row, read again in {line['again_s']} s "
+        f"(peak {line['again_peak_mb']:.0f} MB)",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
