@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -34,6 +34,9 @@ REMAINDER_ORDER = (
     BloomLevel.CREATE,
     BloomLevel.REMEMBER,
 )
+
+
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Settings(BaseModel):
@@ -138,6 +141,8 @@ class EngineConfig(_Settings):
         max_tokens: limit on a reply; None takes the model's default.
         concurrency: calls in flight for each (endpoint, model).
         timeout_s: limit on one request, seconds.
+        price: what `model` costs, USD for a million tokens in and out; None looks it up.
+        price_for: the same for the model of a stage in `model_for`.
     """
 
     model: str | None = None
@@ -148,13 +153,20 @@ class EngineConfig(_Settings):
     max_tokens: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=64, ge=1, le=4096)
     timeout_s: float = Field(default=600, gt=0)
+    price: tuple[Rate, Rate] | None = None
+    price_for: dict[str, tuple[Rate, Rate]] = Field(default_factory=dict)
 
-    @field_validator("model_for")
+    @field_validator("model_for", "price_for")
     @classmethod
-    def _known_stages(cls, value: dict[str, str]) -> dict[str, str]:
+    def _known_stages(cls, value: dict[str, Any]) -> dict[str, Any]:
         if not set(value) <= set(STAGES):
             raise ValueError(f"must name stages that there are: {', '.join(STAGES)}")
         return value
+
+    def price_of(self, stage: str) -> tuple[float, float] | None:
+        """Return the price that was given for a stage; `price` is that of `model` and no other."""
+        same = self.price if self.model_of(stage) == self.model else None
+        return self.price_for.get(stage, same)
 
     def model_of(self, stage: str) -> str | None:
         """Return the model of a stage."""

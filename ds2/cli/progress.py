@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
+from ds2.cli.dollars import dollars
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.table import Table
@@ -89,6 +91,8 @@ class Watcher:
             self._bar = None
 
     def _draw(self, task: Any, progress: Progress, store: RunStore) -> None:
+        from ds2.runtime.costs import run_cost, total
+
         while self._bar is not None:
             ended = self._stop.wait(REFRESH_S)
             ledger = progress.ledger
@@ -99,9 +103,10 @@ class Watcher:
             calls = sum(u.calls for u in usage)
             tokens = sum(u.input_tokens + u.output_tokens for u in usage)
             mean = f"{progress.agreement_sum / ledger.accepted:.2f}" if ledger.accepted else "-"
+            cost = total(run_cost(store))
             note = (
-                f"{ledger.planned:,} units  agreement {mean}  "
-                f"{calls:,} calls  {_short(tokens)} tokens"
+                f"{ledger.planned:,} units  agreement {mean}  {calls:,} calls  "
+                f"{_short(tokens)} tokens  cost {dollars(cost.usd, cost.at_least_usd)}"
             )
             self._bar.update(task, completed=ledger.accepted, note=note)
 
@@ -183,6 +188,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
         ("pending", f"{sum(ledger['pending'].values()):,}", _reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
         ("tokens", f"{tokens:,}", _tokens_note(summary)),
+        ("cost", dollars(summary.cost_usd, summary.cost_at_least_usd), _cost_note(summary)),
         ("samples an accepted row", rows, "all answers drawn, over the rows accepted"),
         ("time", _clock(summary.wall_s), f"{summary.new_calls:,} calls made now"),
     ]
@@ -208,6 +214,12 @@ def _tokens_note(summary: RunSummary) -> str:
     if thought:
         note += f" ({thought:,} of them thinking)"
     return f"{note}; {unreported:,} calls did not report theirs" if unreported else note
+
+
+def _cost_note(summary: RunSummary) -> str:
+    if summary.cost_usd is None:
+        return "a price is not known, see --price" if not summary.cost_at_least_usd else ""
+    return "" if summary.row_usd is None else f"{dollars(summary.row_usd)} an accepted row"
 
 
 def _clock(seconds: float) -> str:

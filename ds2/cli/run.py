@@ -85,6 +85,20 @@ def run_command(
     merger: Annotated[
         MergerName, typer.Option(help="`judge`: a model says which answers mean the same.")
     ] = MergerName.NONE,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IN,OUT",
+            help="Price of --model, USD for a million tokens; from DSPy's table if not given.",
+        ),
+    ] = None,
+    price_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE=IN,OUT",
+            help="Price of the model of a stage with --model-for; may be repeated.",
+        ),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Limit on one request, seconds.")] = 600.0,
     program: Annotated[
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
@@ -105,6 +119,7 @@ def run_command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
     """Make a dataset for TASK; give the same command again to continue a run that stopped."""
+    from ds2.cli.price import read_price, read_stage_prices
     from ds2.config import preset as make_config
 
     config = make_config(
@@ -128,6 +143,8 @@ def run_command(
             "max_tokens": max_tokens,
             "concurrency": concurrency,
             "timeout_s": timeout,
+            "price": price and read_price("--price", price),
+            "price_for": read_stage_prices(price_for or []),
         },
         {"max_calls": max_calls, "stage_check": stage_check},
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},

@@ -18,7 +18,15 @@ from dspy.lm15 import (
 from ds2.engines.address import Address, origin_of
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.native import NativeEngine, Route, Shape
-from ds2.engines.providers import Named, definition, own_key_variables, own_url
+from ds2.engines.prices import FREE, Price, table_price
+from ds2.engines.providers import (
+    Named,
+    definition,
+    own_key_variables,
+    own_url,
+    provider_at,
+    stay_offline,
+)
 from ds2.engines.redact import Redactor
 from ds2.engines.sampling import FIELDS
 from ds2.engines.thinking import Thinker, thinker
@@ -124,7 +132,22 @@ def server_backend(asked: Asked, name: str, address: Address) -> Backend:
         dialect=f"openai-chat {address.url}",
         open_engine=lambda: NativeEngine(route, shape),
         teacher="simulated" if name == SIMULATED else "model",
+        price=_server_price(name, address),
     )
+
+
+def _server_price(name: str, address: Address) -> Price | None:
+    """Return the price of a model at an address: a provider's on its own host, else unknown.
+
+    The simulated teacher is free wherever it is served.
+    """
+    if name == SIMULATED:
+        return FREE
+    provider = provider_at(address)
+    if provider is None:
+        return None
+    stay_offline()
+    return table_price(provider, name)
 
 
 def _server_definition(address: Address, tokens: str) -> ProviderDefinition:
@@ -195,6 +218,7 @@ def native_backend(asked: Asked, named: Named) -> Backend:
         dialect=f"{found.dialect} {url or named.provider}",
         open_engine=lambda: NativeEngine(route, shape),
         schema=_takes_schema(f"{named.provider}:{named.model}"),
+        price=table_price(named.provider, named.model),
     )
 
 
@@ -235,6 +259,7 @@ def litellm_backend(asked: Asked, named: Named) -> Backend:
         dialect=f"litellm {named.provider}",
         open_engine=open_engine,
         schema=_takes_schema(asked.model),
+        price=table_price(named.provider, named.model.partition("/")[2]),
     )
 
 
@@ -259,6 +284,7 @@ def _backend(
     open_engine: Callable[[], AsyncEngine],
     schema: bool = False,
     teacher: Literal["simulated", "model"] = "model",
+    price: Price | None = None,
 ) -> Backend:
     return Backend(
         model=shape.model,
@@ -271,6 +297,7 @@ def _backend(
         send_seed=shape.send_seed,
         response_schema=schema,
         extensions=dict(asked.sampling),
+        price=price,
     )
 
 

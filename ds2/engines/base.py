@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 
 from dspy import lm15
 
+from ds2.engines.prices import Price
+
 
 class AsyncEngine(Protocol):
     """One attempt at one request: no cache, no retry, no limit, no log.
@@ -37,6 +39,7 @@ class Backend:
         response_schema: the endpoint takes a JSON schema.
         extensions: sampling extras that are passed through as they are, such as `min_p`.
         remote: the call leaves this process and may cost money.
+        price: of its tokens; None where it is not known.
     """
 
     model: str
@@ -50,3 +53,4 @@ class Backend:
     response_schema: bool = False
     extensions: Mapping[str, Any] = field(default_factory=dict)
     remote: bool = True
+    price: Price | None = None

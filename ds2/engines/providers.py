@@ -135,6 +135,11 @@ def own_key_variables(address: Address) -> tuple[str, ...]:
     return ()
 
 
+def provider_at(address: Address) -> str | None:
+    """Return the provider whose own host `address` is; None for any other host."""
+    return next((name for name in PROVIDERS if address.origin == _own_origin(name)), None)
+
+
 def stay_offline() -> None:
     """Let DSPy and LiteLLM read their bundled model tables instead of fetching newer ones.
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dspy.lm15 import InvalidRequestError, Message, Request, Response, TextPart, Usage
 
 from ds2.engines.base import Backend
+from ds2.engines.prices import FREE
 from signatures.recorded import RecordedQuestion, read_questions
 from signatures.records import content_id
 
@@ -93,6 +94,7 @@ def recorded_backend(records: Sequence[RecordedQuestion], *, seed: int = 0) -> B
         max_tokens=None,
         send_seed=True,
         remote=False,
+        price=FREE,
     )
 
 

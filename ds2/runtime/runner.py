@@ -15,6 +15,7 @@ from ds2.config import RunConfig
 from ds2.engines.base import Backend
 from ds2.engines.budget import BudgetSpent, CallBudget
 from ds2.fingerprint import fingerprint
+from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.folder import resolved, write_json, write_rows
 from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
@@ -125,6 +126,7 @@ async def run(
     open_folder(request.out)
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
         identity = claim(store, request, program, backends)
+        keep_prices(store, backends)
         logged = _calls(store)
         budget = CallBudget(request.budget.max_calls, spent=logged)
         engines = connect(
@@ -224,7 +226,7 @@ class _Job:
         self, ended: _Ended, logged: int, began_s: float, problem: str | None
     ) -> RunSummary:
         store, request = self.store, self.request
-        stages, calls = stage_usage(store), _calls(store)
+        stages, calls, cost = stage_usage(store), _calls(store), total(run_cost(store))
         accepted = self.ledger.accepted
         draws = stages.get("answers", {}).get("calls", 0)
         agreement = self.progress.agreement_sum
@@ -246,6 +248,9 @@ class _Job:
             mean_agreement=agreement / accepted if accepted else None,
             fingerprint=self.fingerprint,
             wall_s=round(time.monotonic() - began_s, 3),
+            cost_usd=cost.usd,
+            cost_at_least_usd=cost.at_least_usd,
+            row_usd=cost.each_usd(accepted),
             notices=tuple(self._notices(ended)),
         )
 

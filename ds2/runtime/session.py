@@ -16,6 +16,7 @@ from ds2.engines.budget import CallBudget
 from ds2.engines.limiter import Limiter
 from ds2.engines.lm import engine_of, limiter_for, logged_lm
 from ds2.engines.logged import CallLog, LoggedEngine
+from ds2.engines.prices import given_price
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
@@ -68,7 +69,9 @@ def backends_for(request: RunRequest, resolve: Resolver | None = None) -> dict[s
         if model not in by_model:
             backend = resolve(model, request.engine, request.config.seed)
             by_model[model] = replace(backend, response_schema=schema)
-        stages[stage] = by_model[model]
+        price = request.engine.price_of(stage)
+        backend = by_model[model]
+        stages[stage] = replace(backend, price=given_price(*price)) if price else backend
     return stages
 
 

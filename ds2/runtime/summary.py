@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2.output.files import replacing
+from ds2.runtime.costs import run_cost
 from ds2.runtime.ledger import Ledger
 from ds2.store import RunStore
 
@@ -26,7 +27,7 @@ class RunSummary:
         out: the run folder.
         ledger: planned = accepted + rejected + surplus + pending.
         keywords: size of the keyword bank and why it stopped growing.
-        stages: calls and tokens by stage, over the life of the run.
+        stages: calls, tokens and cost by stage, over the life of the run.
         calls: all calls in the log.
         new_calls: calls made by this process.
         cancelled_calls: calls of this process that were cancelled on the wire (their unit had become
@@ -36,6 +37,9 @@ class RunSummary:
         mean_agreement: over the accepted rows; None with none.
         fingerprint: the hash of all that determines the rows.
         wall_s: seconds this process took.
+        cost_usd: what all calls in the log cost; None where that is not known.
+        cost_at_least_usd: the part of it that is known.
+        row_usd: the cost of an accepted row; None where it is not known or there is none.
         notices: what a reader should know.
     """
 
@@ -47,7 +51,7 @@ class RunSummary:
     out: str
     ledger: dict[str, Any]
     keywords: dict[str, Any]
-    stages: dict[str, dict[str, int]]
+    stages: dict[str, dict[str, Any]]
     calls: int
     new_calls: int
     cancelled_calls: int
@@ -56,6 +60,9 @@ class RunSummary:
     mean_agreement: float | None
     fingerprint: str
     wall_s: float
+    cost_usd: float | None = None
+    cost_at_least_usd: float = 0.0
+    row_usd: float | None = None
     notices: tuple[str, ...] = field(default=())
 
     @property
@@ -73,9 +80,13 @@ class RunSummary:
             temp.write_text(self.as_json(), encoding="utf-8", newline="\n")
 
 
-def stage_usage(store: RunStore) -> dict[str, dict[str, int]]:
-    """Return calls and tokens by stage as plain data."""
-    return {stage: asdict(usage) for stage, usage in store.usage().items()}
+def stage_usage(store: RunStore) -> dict[str, dict[str, Any]]:
+    """Return calls, tokens and cost by stage as plain data."""
+    costs = run_cost(store)
+    return {
+        stage: {**asdict(usage), "cost_usd": costs[stage].usd}
+        for stage, usage in store.usage().items()
+    }
 
 
 def surplus_calls(store: RunStore, ledger: Ledger) -> int:

@@ -69,6 +69,7 @@ def test_the_table_says_all_that_was_promised(capsys: pytest.CaptureFixture[str]
         "pending 2 budget 2",
         "calls 10,000 answers 10,000",
         "tokens 1,000,000 900,000 in, 100,000 out; 7 calls did not report theirs",
+        "cost unknown a price is not known, see --price",
         "samples an accepted row 6.7 all answers drawn, over the rows accepted",
         "time 01:01:01 1 calls made now",
         "A [bold]notice[/bold].",
@@ -88,7 +89,24 @@ def test_a_run_without_rows_has_a_table_too(capsys: pytest.CaptureFixture[str]) 
     )
     print_summary(empty)
     assert "0   of 1,500 wanted" in capsys.readouterr().out
-    assert summary_table(empty).row_count == 9
+    assert summary_table(empty).row_count == 10
+
+
+@pytest.mark.parametrize(
+    ("known", "line"),
+    [
+        ({"cost_usd": 15.0, "row_usd": 0.01}, "cost 15.00 USD 0.0100 USD an accepted row"),
+        ({"cost_usd": 15.0, "row_usd": None}, "cost 15.00 USD"),
+        ({"cost_usd": None, "cost_at_least_usd": 12.0}, "cost at least 12.00 USD"),
+        ({"cost_usd": 0.0, "row_usd": 0.0}, "cost 0 USD 0 USD an accepted row"),
+    ],
+)
+def test_the_cost_is_told_as_far_as_it_is_known(
+    capsys: pytest.CaptureFixture[str], known: dict[str, Any], line: str
+) -> None:
+    print_summary(replace(SUMMARY, **known))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert line in lines
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_one_command_makes_a_dataset_and_says_where(ds2: Command, tmp_path: Path
         "21 keywords.",
     ]
     names = [line.split("  ")[0] for line in ended.out.splitlines()]
-    assert names[:9] == [
+    assert names[:10] == [
         "planned",
         "accepted",
         "rejected",
@@ -39,6 +39,7 @@ def test_one_command_makes_a_dataset_and_says_where(ds2: Command, tmp_path: Path
         "pending",
         "calls",
         "tokens",
+        "cost",
         "samples an accepted row",
         "time",
     ]

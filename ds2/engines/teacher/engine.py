@@ -7,6 +7,7 @@ import asyncio
 from dspy import lm15
 
 from ds2.engines.base import Backend
+from ds2.engines.prices import FREE
 from ds2.engines.teacher.rates import TeacherRates
 from ds2.engines.teacher.teacher import TEACHER_VERSION, Teacher
 
@@ -50,4 +51,5 @@ def simulated_backend(
         teacher="simulated",
         send_seed=True,
         remote=False,
+        price=FREE,
     )
