@@ -16,6 +16,7 @@ from ds2.cli.report import report_command
 from ds2.cli.run import run_command
 from ds2.cli.simulate import simulate
 from ds2.cli.stats import diff_command, stats_command
+from ds2.cli.status import status_command
 from ds2.cli.tasks import tasks_app
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ app.command("check", rich_help_panel="Look")(check)
 app.command("report", rich_help_panel="Look")(report_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
+app.command("status", rich_help_panel="Look")(status_command)
 app.command("replay", rich_help_panel="Look")(replay_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("push", rich_help_panel="Export")(push_command)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
 from ds2.cli.dollars import dollars
+from ds2.cli.figures import clock, print_table, reasons, table, tokens_note
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -119,12 +119,8 @@ def print_summary(summary: RunSummary) -> None:
     """Print the closing table on stdout, and what a reader should know."""
     from rich.console import Console
 
-    # A file or a pipe has no width that a line would have to keep to.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as table:
-        console.print(summary_table(summary))
-    for line in table.get().splitlines():
-        typer.echo(line.rstrip())
+    print_table(summary_table(summary))
+    console = Console()
     for notice in summary.notices:
         console.print(notice, markup=False, highlight=False, soft_wrap=True, style="dim")
     console.print(closing_line(summary), markup=False, highlight=False, soft_wrap=True)
@@ -134,10 +130,14 @@ def closing_line(summary: RunSummary) -> str:
     """Return where the dataset is, or why the run stopped and the one thing to do."""
     if summary.exit_code == 0:
         return f"Dataset: {summary.out}/dataset"
-    return (
-        f"Stopped ({_REASONS.get(summary.status, summary.status)}) with "
-        f"{summary.ledger['accepted']:,} of {summary.target:,} rows. {_NEXT[summary.status]}"
-    )
+    reason, todo = ending(summary.status)
+    rows = f"{summary.ledger['accepted']:,} of {summary.target:,} rows"
+    return f"Stopped ({reason}) with {rows}. {todo}"
+
+
+def ending(status: str) -> tuple[str, str]:
+    """Return why a run stopped, by its status, and the one thing to do."""
+    return _REASONS.get(status, status), _NEXT.get(status, "Give the same command to continue.")
 
 
 _REASONS = {
@@ -156,16 +156,7 @@ _NEXT = {
 
 def summary_table(summary: RunSummary) -> Table:
     """Return the closing table: the ledger, the calls, the tokens."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
-    for name, value, note in _lines(summary):
-        table.add_row(Text(name), Text(value), Text(note, style="dim"))
-    return table
+    return table(_lines(summary))
 
 
 def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
@@ -183,20 +174,15 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
             f"{ledger['accepted']:,}",
             f"of {summary.target:,} wanted  {agreement}".strip(),
         ),
-        ("rejected", f"{sum(ledger['rejected'].values()):,}", _reasons(ledger["rejected"])),
+        ("rejected", f"{sum(ledger['rejected'].values()):,}", reasons(ledger["rejected"])),
         ("surplus", f"{ledger['surplus']:,}", _surplus_note(summary)),
-        ("pending", f"{sum(ledger['pending'].values()):,}", _reasons(ledger["pending"])),
+        ("pending", f"{sum(ledger['pending'].values()):,}", reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
-        ("tokens", f"{tokens:,}", _tokens_note(summary)),
+        ("tokens", f"{tokens:,}", tokens_note(summary.stages)),
         ("cost", dollars(summary.cost_usd, summary.cost_at_least_usd), _cost_note(summary)),
         ("samples an accepted row", rows, "all answers drawn, over the rows accepted"),
-        ("time", _clock(summary.wall_s), f"{summary.new_calls:,} calls made now"),
+        ("time", clock(summary.wall_s), f"{summary.new_calls:,} calls made now"),
     ]
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason.replace('_', ' ')} {number:,}" for reason, number in ordered)
 
 
 def _surplus_note(summary: RunSummary) -> str:
@@ -205,27 +191,10 @@ def _surplus_note(summary: RunSummary) -> str:
     return f"{note}, {lost:,} more cancelled under way" if lost else note
 
 
-def _tokens_note(summary: RunSummary) -> str:
-    names = ("input_tokens", "output_tokens", "reasoning_tokens", "unreported")
-    read, written, thought, unreported = (
-        sum(stage[name] for stage in summary.stages.values()) for name in names
-    )
-    note = f"{read:,} in, {written:,} out"
-    if thought:
-        note += f" ({thought:,} of them thinking)"
-    return f"{note}; {unreported:,} calls did not report theirs" if unreported else note
-
-
 def _cost_note(summary: RunSummary) -> str:
     if summary.cost_usd is None:
         return "a price is not known, see --price" if not summary.cost_at_least_usd else ""
     return "" if summary.row_usd is None else f"{dollars(summary.row_usd)} an accepted row"
-
-
-def _clock(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return time.strftime("%H:%M:%S", time.gmtime(seconds))
 
 
 def _short(number: int) -> str:
