@@ -486,7 +486,10 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
-            closed = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+            closed = error.sqlite_errorcode & 0xFF in {
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            }
             if mode == modes[-1] or not closed or path.with_name(f"{path.name}-wal").exists():
                 raise
         except sqlite3.Error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ds2.cli.check import check
+from ds2.cli.explain import explain_command
 from ds2.cli.export import export_command
 from ds2.cli.prompts import prompts_command
 from ds2.cli.push import push_command
@@ -54,6 +55,7 @@ app.command("report", rich_help_panel="Look")(report_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("status", rich_help_panel="Look")(status_command)
+app.command("explain", rich_help_panel="Look")(explain_command)
 app.command("replay", rich_help_panel="Look")(replay_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("push", rich_help_panel="Export")(push_command)
