@@ -110,6 +110,8 @@ class _Page:
             key = "" if sample["key"] is None else f", key {sample['key']}"
             call = f", call {sample['call']}" if sample["call"] else ""
             self._line(f"sample {sample['number']}{warm}: {said}{key}{why}{read}{call}", "bold")
+            if sent and sample["sent"] and sample["sent"]["prompt"] != sent["prompt"]:
+                self._prompt(sample["sent"])  # such as one that was asked again with the reason
             self._text(sample["sent"]["text"] if sample["sent"] else sample["reasoning"])
 
     def _outcome(self, vote: Mapping[str, Any]) -> None:
@@ -142,13 +144,16 @@ class _Page:
     def _call(self, call: Mapping[str, Any]) -> None:
         options = ", ".join(f"{name} {value}" for name, value in call["options"].items())
         self._line(f"{call['stage']} asked {call['model'] or 'the model'} with {options}", "bold")
-        for message in call["prompt"] or ():
-            self._line(f"{message['role']}:", "dim")
-            self._text(message["content"])
+        self._prompt(call)
         if call["text"] is not None:
             tokens = "" if call["output_tokens"] is None else f", {call['output_tokens']} tokens"
             self._line(f"reply ({call['finish_reason']}{tokens}, call {call['key']}):", "dim")
             self._text(call["text"])
+
+    def _prompt(self, call: Mapping[str, Any]) -> None:
+        for message in call["prompt"] or ():
+            self._line(f"{message['role']}:", "dim")
+            self._text(message["content"])
 
     def _head(self, text: str) -> None:
         self._console.print()

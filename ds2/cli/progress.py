@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
@@ -70,7 +70,7 @@ class Watcher:
             return
         self._bar = _bar()
         self._bar.start()
-        task = self._bar.add_task("rows", total=progress.target, note="")
+        task = self._bar.add_task("rows", total=progress.target, note="", left="")
         self._thread = threading.Thread(
             target=self._draw, args=(task, progress, store), name="ds2-progress", daemon=True
         )
@@ -108,7 +108,14 @@ class Watcher:
                 f"{ledger.planned:,} units  agreement {mean}  {calls:,} calls  "
                 f"{_short(tokens)} tokens  cost {dollars(cost.usd, cost.at_least_usd)}"
             )
-            self._bar.update(task, completed=ledger.accepted, note=note)
+            beat = store.meta().get("heartbeat") or {}
+            left_s = beat.get("time_left_s")
+            self._bar.update(
+                task,
+                completed=ledger.accepted,
+                note=f"{note}  {_flying(beat.get('limits', ()))}",
+                left="" if left_s is None else f"{clock(left_s)} left",
+            )
 
     def _say(self, text: str) -> None:
         if not self._quiet:
@@ -197,6 +204,16 @@ def _cost_note(summary: RunSummary) -> str:
     return "" if summary.row_usd is None else f"{dollars(summary.row_usd)} an accepted row"
 
 
+def _flying(limits: Sequence[Mapping[str, Any]]) -> str:
+    """Return the calls in flight, and what holds them where it is one endpoint."""
+    flying = sum(limit["in_flight"] for limit in limits)
+    return (
+        f"{flying} in flight ({limits[0]['holding']})"
+        if len(limits) == 1
+        else f"{flying} in flight"
+    )
+
+
 def _short(number: int) -> str:
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
         if number >= size:
@@ -206,13 +223,14 @@ def _short(number: int) -> str:
 
 def _bar() -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as RichProgress
 
     return RichProgress(
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        # Rich's own reckoning takes rows that the log answered for the speed of the rest.
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_runs import Meddler, Witness, asked, go
 
-from ds2.cli.progress import Watcher, closing_line, print_summary, summary_table
+from ds2.cli.progress import Watcher, _flying, closing_line, print_summary, summary_table
 from ds2.engines.teacher import simulated_backend
 from ds2.runtime.summary import RunSummary
 
@@ -202,3 +202,10 @@ def test_a_watcher_can_be_stopped_twice() -> None:
     watcher = Watcher()
     watcher.stop()
     watcher.stop()
+
+
+def test_the_line_says_how_many_calls_are_in_flight_and_what_holds_one_endpoint() -> None:
+    one = [{"in_flight": 12, "holding": "slow start"}]
+    assert _flying(one) == "12 in flight (slow start)"
+    assert _flying([*one, *one]) == "24 in flight"
+    assert _flying([]) == "0 in flight"
