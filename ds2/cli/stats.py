@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ds2.cli.plain import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -65,7 +67,7 @@ def diff_command(
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
         return
     console = _console()
-    names = (_plain(first.name) or "first", _plain(second.name) or "second")
+    names = (one_line(first.name) or "first", one_line(second.name) or "second")
     _table(console, "asked", names, found.settings or [("", "the same", "the same")])
     _table(console, "figure", names, found.figures)
     console.print(
@@ -117,7 +119,7 @@ def _coverage(console: Console, figures: Figures) -> None:
     ordered = sorted(counts, key=lambda item: sum(c.accepted for c in item[1].values()))
     for keyword, by_level in ordered[:_SHOWN_KEYWORDS]:
         cells = [f"{by_level[level.level].accepted:,}" for level in figures.levels]
-        table.add_row(_plain(keyword), *cells)
+        table.add_row(one_line(keyword), *cells)
     console.print("\nRows by keyword (a pair counts for both), thinnest first:")
     console.print(table)
     if len(ordered) > _SHOWN_KEYWORDS:
@@ -129,14 +131,16 @@ def _lines(console: Console, past: PastRun, figures: Figures) -> None:
     console.print(
         f"\naccepted     {figures.accepted:,} of {past.config.target:,} wanted, {decided:,} decided"
     )
-    reasons = ", ".join(f"{_plain(reason)} {count:,}" for reason, count in figures.rejected.items())
+    reasons = ", ".join(
+        f"{one_line(reason)} {count:,}" for reason, count in figures.rejected.items()
+    )
     console.print(f"rejected     {reasons or 'none'}")
-    stops = ", ".join(f"{_plain(reason)} {count:,}" for reason, count in figures.stops.items())
+    stops = ", ".join(f"{one_line(reason)} {count:,}" for reason, count in figures.stops.items())
     console.print(f"votes ended  {stops or 'none'}")
     console.print(f"question     {_lengths(figures.question_words)} words")
     console.print(f"response     {_lengths(figures.response_words)} words")
     if figures.balance is not None:
-        answers = ", ".join(f"{_plain(a)} {n:,}" for a, n in figures.balance.answers[:26])
+        answers = ", ".join(f"{one_line(a)} {n:,}" for a, n in figures.balance.answers[:26])
         p = figures.balance.p
         even = "" if p is None else f"  chi-square {figures.balance.chi_square:.1f}, p = {p:.2g}"
         console.print(f"answers      {answers}{even}")
@@ -149,7 +153,7 @@ def _lines(console: Console, past: PastRun, figures: Figures) -> None:
     if figures.embedded is not None:
         seen = figures.embedded
         console.print(
-            f"embedding    {_plain(seen.embedding)}, n = {seen.n:,}: mean cosine "
+            f"embedding    {one_line(seen.embedding)}, n = {seen.n:,}: mean cosine "
             f"{_number(seen.mean_cosine, 3)}, Vendi {_number(seen.vendi, 1)}"
         )
 
@@ -164,7 +168,7 @@ def _table(
     for name in names:
         table.add_column(name, justify="right", overflow="fold")
     for name, one, other in lines:
-        table.add_row(_plain(name), _shown(one), _shown(other))
+        table.add_row(one_line(name), _shown(one), _shown(other))
     console.print(table)
     console.print()
 
@@ -174,12 +178,11 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _plain(value)
-
-
-def _plain(text: object) -> str:
-    """Return a text of a model or a file as one printable line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else one_line(str(value))
+    )
 
 
 def _lengths(quantiles: tuple[int, ...]) -> str:

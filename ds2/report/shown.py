@@ -22,7 +22,8 @@ def shown(text: str, most: int = MOST) -> str:
 
 
 def _named(character: str) -> str:
-    if unicodedata.category(character) == "Zs":  # spaces of other widths are no threat
+    # Spaces of other widths and the joiners of some scripts and of emoji move nothing.
+    if unicodedata.category(character) == "Zs" or character in "\u200c\u200d":
         return character
     return f"⟨U+{ord(character):04X}⟩"
 

@@ -126,6 +126,7 @@ async def run(
     open_folder(request.out)
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
         identity = claim(store, request, program, backends)
+        write_json(request.out / "config.json", resolved(request, backends))
         keep_prices(store, backends)
         logged = _calls(store)
         budget = CallBudget(request.budget.max_calls, spent=logged)
@@ -367,7 +368,6 @@ class _Job:
             "keywords": [json.loads(keyword.model_dump_json()) for keyword in bank],
         }
         write_json(self.request.out / "keywords.json", self.keywords)
-        write_json(self.request.out / "config.json", resolved(self.request, self.backends))
         if self.observer is not None:
             self.observer.grew(bank, stopped)
 

@@ -372,12 +372,12 @@ def test_the_check_of_the_stages_can_be_left_out_on_the_same_folder(tmp_path: Pa
 # Endpoints that fail.
 
 
-def test_an_endpoint_that_never_answers_is_told_and_leaves_only_the_store(
+def test_an_endpoint_that_never_answers_is_told_and_leaves_no_rows(
     tmp_path: Path, no_waiting: None
 ) -> None:
     with pytest.raises(EndpointError, match="the endpoint must answer"):
         go(tmp_path, 6, resolve=failing_after(0, gone).resolve)
-    assert {path.name for path in tmp_path.iterdir()} == {STORE_NAME, LOCK_NAME}
+    assert {path.name for path in tmp_path.iterdir()} == {STORE_NAME, LOCK_NAME, "config.json"}
 
 
 @pytest.mark.parametrize("answered", [1, 3, 30, 90], ids=["first", "keywords", "early", "later"])

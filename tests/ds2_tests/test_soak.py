@@ -156,7 +156,7 @@ def test_a_soak_keeps_memory_flat_and_loses_nothing(
     settled = observer.points[len(observer.points) // 5 :]
     assert len(settled) > 1, "the soak was too short"
     slope = linear_regression([p[0] for p in settled], [p[1] for p in settled]).slope
-    print(_figures(summary, observer, settled, slope))
+    sys.stdout.write(_figures(summary, observer, settled, slope) + "\n")
 
     assert summary["status"] == "interrupted"
     assert adds_up(summary["ledger"])
