@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 WINDOW_S = 300.0  # the minutes that a rate is of
 META = "heartbeat"
+HISTORY = "history"
+MOST_POINTS = 240
 
 Phase = Literal["keywords", "rows", "writing", "ended"]
 
@@ -81,6 +83,45 @@ class Pace:
         )
 
 
+class Instant(NamedTuple):
+    """A moment of a run: seconds of work so far, all calls logged, rows accepted, calls in flight."""
+
+    at_s: float
+    calls: int
+    rows: int
+    in_flight: int
+
+
+class History:
+    """A run over its working time, all its processes one after the other; at most `MOST_POINTS`.
+
+    When there are more, every second one goes, so that what is left spans the whole run evenly.
+
+    Args:
+        earlier: what earlier processes left; time goes on where they stopped.
+    """
+
+    def __init__(self, earlier: Sequence[Sequence[float]] = ()) -> None:
+        self._points = [Instant(at, int(c), int(r), int(f)) for at, c, r, f in earlier]
+        self._offset_s = self._points[-1].at_s if self._points else 0.0
+        self._apart_s = 0.0
+
+    def note(self, now: Instant) -> None:
+        """Take in a moment; its time counts from the beginning of this process."""
+        now = now._replace(at_s=round(self._offset_s + now.at_s, 1))
+        if self._points and 0 < now.at_s - self._points[-1].at_s < self._apart_s:
+            return
+        self._points.append(now)
+        if len(self._points) > MOST_POINTS:
+            del self._points[1:-1:2]
+            self._apart_s = 2 * self._points[-1].at_s / MOST_POINTS
+
+    @property
+    def points(self) -> list[Instant]:
+        """Return the moments that are kept, earliest first."""
+        return list(self._points)
+
+
 def time_left_s(progress: Progress, unit_calls: int, rate: Rate | None) -> float | None:
     """Return the seconds until the target is met, or None where that cannot be told yet.
 
@@ -136,6 +177,8 @@ class Heartbeat:
         self._clock = clock or Clock()
         self._began_s = self._clock.calendar_s()
         self._pace = Pace()
+        self._history = History(store.meta().get(HISTORY, ()))
+        self._began_steady_s = self._clock.steady_s()
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
@@ -168,15 +211,22 @@ class Heartbeat:
             status: how it ended, as in its summary, or `error`; None while it goes on.
             why: one paragraph on that.
         """
+        self._write(self.facts(phase, status=status, why=why))
+
+    def _write(self, facts: Mapping[str, Any]) -> None:
         with suppress(RuntimeError):  # the store's writer is gone: so will be the run
-            self._store.note_meta({META: self.facts(phase, status=status, why=why)})
+            self._store.note_meta({META: facts, HISTORY: self._history.points})
 
     def facts(self, phase: Phase, *, status: str | None = None, why: str = "") -> dict[str, Any]:
         """Return what a beat says, as plain data."""
         progress, ledger = self._progress, self._progress.ledger
-        self._pace.note(self._clock.steady_s(), self._store.added, ledger.accepted)
+        now_s = self._clock.steady_s()
+        self._pace.note(now_s, self._store.added, ledger.accepted)
         rate = self._pace.rate
-        usage = self._store.usage()
+        usage, limits = self._store.usage(), self._limits()
+        calls = sum(used.calls for used in usage.values())
+        flying = sum(limit["in_flight"] for limit in limits)
+        self._history.note(Instant(now_s - self._began_steady_s, calls, ledger.accepted, flying))
         unit_calls = sum(used.calls for stage, used in usage.items() if stage != "keywords")
         return {
             "pid": os.getpid(),
@@ -192,7 +242,7 @@ class Heartbeat:
             "cancelled_calls": self._budget.lost,
             "rate": None if rate is None else {k: round(v, 2) for k, v in rate._asdict().items()},
             "time_left_s": time_left_s(progress, unit_calls, rate),
-            "limits": self._limits(),
+            "limits": limits,
         }
 
     def _limits(self) -> list[dict[str, Any]]:
@@ -211,5 +261,8 @@ class Heartbeat:
 
     async def _beat_on(self) -> None:
         while True:
-            self.beat("rows" if self._progress.ledger.planned else "keywords")
+            phase: Phase = "rows" if self._progress.ledger.planned else "keywords"
+            # Adding up the calls of a large run takes longer than its event loop should wait. Only the
+            # loop writes: a beat that was cancelled must not come after the last one.
+            self._write(await asyncio.to_thread(self.facts, phase))
             await asyncio.sleep(EVERY_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ds2.report.page import (
     Difference,
     Embedded,
     Figure,
+    Moment,
     ReportFacts,
     Stage,
     render,
@@ -23,6 +25,8 @@ from ds2.report.page import (
 from ds2.report.rows import embedded
 from ds2.report.shown import shown
 from ds2.runtime.comparison import compare, figure_counter, units_of
+from ds2.runtime.costs import Cost, run_cost, total
+from ds2.runtime.heartbeat import HISTORY
 from ds2.runtime.past import PastRun, read_run
 from signatures.records import Keyword
 
@@ -69,7 +73,7 @@ def report_page(request: ReportRequest, *, refresh_s: int | None = None) -> str:
     for number, folder in enumerate(request.runs):
         past = read_run(folder)
         found = _read(past, number, share, request.embedding)
-        facts.append(_facts(past, found.figures, found.prompts))
+        facts.append(_facts(past, found))
         rows.extend(found.rows)
         whole += found.whole
     differences: Sequence[Difference] = ()
@@ -84,6 +88,8 @@ class _Found:
     rows: list[dict[str, Any]]
     whole: int
     prompts: dict[str, str]
+    costs: dict[str, Cost]
+    moments: tuple[Moment, ...]
 
 
 def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -> _Found:
@@ -103,13 +109,30 @@ def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -
                 rows.append(embedded(unit, number))
             elif kept.wants():
                 kept.keep(embedded(unit, number))
-        prompts = store.example_prompts()
-    figures = counter.figures(embedding)
-    return _Found(figures, rows if kept is None else kept.items, whole, prompts)
+        return _Found(
+            figures=counter.figures(embedding),
+            rows=rows if kept is None else kept.items,
+            whole=whole,
+            prompts=store.example_prompts(),
+            costs=run_cost(store),
+            moments=_moments(store.meta().get(HISTORY, ())),
+        )
 
 
-def _facts(past: PastRun, figures: Figures, prompts: Mapping[str, str]) -> ReportFacts:
-    summary, task = past.summary, past.task
+def _moments(history: Sequence[Sequence[float]]) -> tuple[Moment, ...]:
+    """Return how fast a run went between the moments that it noted."""
+    moments = []
+    for (before_s, calls, rows, _), (at_s, more_calls, more_rows, flying) in pairwise(history):
+        took_s = at_s - before_s
+        if took_s > 0:
+            a_minute = 60 / took_s
+            rates = ((more_calls - calls) * a_minute, max(0.0, (more_rows - rows) * a_minute))
+            moments.append(Moment(at_s, *rates, flying))
+    return tuple(moments)
+
+
+def _facts(past: PastRun, found: _Found) -> ReportFacts:
+    summary, task, figures = past.summary, past.task, found.figures
     ledger = summary.get("ledger") or {
         "planned": figures.accepted + sum(figures.rejected.values()) + figures.surplus,
         "surplus": figures.surplus,
@@ -125,12 +148,13 @@ def _facts(past: PastRun, figures: Figures, prompts: Mapping[str, str]) -> Repor
         model=str(summary.get("model", past.settings["models"]["answers"][0])),
         simulated=simulated,
         status=str(summary.get("status", "running")),
-        headline=_headline(past, figures),
+        headline=_headline(past, figures, total(found.costs)),
         figures=figures,
         ledger=ledger,
         tree=keyword_tree(past.keywords, figures),
-        stages=tuple(_stages(summary)),
-        prompts=tuple((stage, _prompt(prompt)) for stage, prompt in prompts.items()),
+        stages=tuple(_stages(summary, found.costs)),
+        moments=found.moments,
+        prompts=tuple((stage, _prompt(prompt)) for stage, prompt in found.prompts.items()),
         settings=tuple(_settings(past.settings)),
         notices=tuple(
             n for n in summary.get("notices", ()) if not (simulated and "simulated" in n)
@@ -138,7 +162,7 @@ def _facts(past: PastRun, figures: Figures, prompts: Mapping[str, str]) -> Repor
     )
 
 
-def _headline(past: PastRun, figures: Figures) -> tuple[Figure, ...]:
+def _headline(past: PastRun, figures: Figures, cost: Cost) -> tuple[Figure, ...]:
     summary, agreed = past.summary, figures.mean_agreement
     target = past.config.target
     share = f"{figures.accepted / target:.0%} of the target" if target else ""
@@ -149,11 +173,15 @@ def _headline(past: PastRun, figures: Figures) -> tuple[Figure, ...]:
     if agreed is not None:
         note = f"95 % interval of the mean {agreed.low:.3f} to {agreed.high:.3f}"
         lines.append(Figure("mean agreement", f"{agreed.mean:.3f}", note))
-    cost, each = summary.get("cost_usd"), summary.get("row_usd")
-    known = "no price is known for this model" if cost is None else "all calls, surplus included"
-    lines.append(Figure("cost", "unknown" if cost is None else f"{cost:,.4f} USD", known))
+    note = "all calls, surplus included"
+    if cost.usd is None:
+        note = (
+            f"at least {cost.at_least_usd:,.2f} USD" if cost.at_least_usd else "no price is known"
+        )
+    lines.append(Figure("cost", "unknown" if cost.usd is None else f"{cost.usd:,.4g} USD", note))
+    each = cost.each_usd(figures.accepted)
     if each is not None:
-        lines.append(Figure("an accepted row", f"{each:,.6f} USD"))
+        lines.append(Figure("an accepted row", f"{each:,.4g} USD"))
     if summary.get("calls"):
         draws = summary.get("samples_per_row")
         note = "" if draws is None else f"{draws:.1f} samples an accepted row"
@@ -185,7 +213,7 @@ def keyword_tree(keywords: Sequence[Keyword], figures: Figures) -> tuple[Branch,
     return tuple(branch(keyword) for keyword in below.get(None, ()))
 
 
-def _stages(summary: Mapping[str, Any]) -> Iterator[Stage]:
+def _stages(summary: Mapping[str, Any], costs: Mapping[str, Cost]) -> Iterator[Stage]:
     for name, used in summary.get("stages", {}).items():
         told = used["calls"] > used["unreported"]
         yield Stage(
@@ -193,7 +221,7 @@ def _stages(summary: Mapping[str, Any]) -> Iterator[Stage]:
             calls=used["calls"],
             input_tokens=used["input_tokens"] if told else None,
             output_tokens=used["output_tokens"] if told else None,
-            cost_usd=used.get("cost_usd"),
+            cost_usd=costs[name].usd if name in costs else None,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ import pytest
 from ds2.engines.budget import CallBudget
 from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
-from ds2.runtime.heartbeat import META, WINDOW_S, Heartbeat, Pace, Rate, time_left_s
+from ds2.runtime.heartbeat import (
+    META,
+    MOST_POINTS,
+    WINDOW_S,
+    Heartbeat,
+    History,
+    Instant,
+    Pace,
+    Rate,
+    time_left_s,
+)
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.runner import Progress
 from ds2.store import RunStore
@@ -53,6 +64,31 @@ def test_one_point_is_no_rate() -> None:
     assert pace.rate is None
     pace.note(1.0, 5, 1)
     assert pace.rate is None
+
+
+# The history.
+
+
+def test_a_history_spans_the_whole_run_evenly_with_few_points() -> None:
+    history = History()
+    for second in range(0, 20_000, 2):
+        history.note(Instant(float(second), 10 * second, second, 5))
+    points = history.points
+    assert MOST_POINTS / 3 < len(points) <= MOST_POINTS
+    assert points[0].at_s == 0
+    assert points[-1].at_s > 19_000
+    apart = [b.at_s - a.at_s for a, b in pairwise(points)]
+    assert max(apart) <= 4 * min(apart)
+    assert all(point.calls == 10 * point.at_s for point in points)
+
+
+def test_a_history_goes_on_where_an_earlier_process_stopped() -> None:
+    first = History()
+    first.note(Instant(0.0, 0, 0, 0))
+    first.note(Instant(8.0, 80, 8, 5))
+    second = History([list(point) for point in first.points])
+    second.note(Instant(2.0, 100, 10, 5))
+    assert [point.at_s for point in second.points] == [0.0, 8.0, 10.0]
 
 
 # The time that is left.
