@@ -19,6 +19,7 @@ from ds2.cli.simulate import simulate
 from ds2.cli.stats import diff_command, stats_command
 from ds2.cli.status import status_command
 from ds2.cli.tasks import tasks_app
+from ds2.cli.watch import watch_command
 
 app = typer.Typer(
     name="ds2",
@@ -52,6 +53,7 @@ app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
 app.command("report", rich_help_panel="Look")(report_command)
+app.command("watch", rich_help_panel="Look")(watch_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("status", rich_help_panel="Look")(status_command)

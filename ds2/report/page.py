@@ -139,7 +139,7 @@ def render(
         runs: one or two.
         rows: what can be opened.
         differences: what was asked differently, for two.
-        refresh_s: reload after so many seconds; None for a file.
+        refresh_s: the page looks again after so many seconds; None for a file.
     """
     assets = _assets()
     policy = (

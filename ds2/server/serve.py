@@ -1,4 +1,4 @@
-"""Serving the simulated teacher: until a signal, or in a thread for as long as a block runs."""
+"""Serving on a socket: until a signal, or in a thread for as long as a block runs."""
 
 from __future__ import annotations
 
@@ -51,8 +51,13 @@ def url_of(sock: socket.socket) -> str:
 
 def serve(server: SimulatedServer, sock: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve on `sock` until SIGINT or SIGTERM; `ready` is called with the URL once it listens."""
+    serve_app(server.app, sock, lambda: ready(url_of(sock)))
+
+
+def serve_app(app: web.Application, sock: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve an application on `sock` until SIGINT or SIGTERM; `ready` is called once it listens."""
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(server, sock, ready, None))
+        asyncio.run(_serve(app, sock, ready, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def served(server: SimulatedServer, *, host: str = "127.0.0.1", port: int = 0) -
     def run() -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(_serve(server, sock, lambda _: up.set(), stop))
+            loop.run_until_complete(_serve(server.app, sock, up.set, stop))
         finally:
             loop.close()
             up.set()
@@ -92,19 +97,19 @@ def served(server: SimulatedServer, *, host: str = "127.0.0.1", port: int = 0) -
 
 
 async def _serve(
-    server: SimulatedServer,
+    app: web.Application,
     sock: socket.socket,
-    ready: Callable[[str], None],
+    ready: Callable[[], None],
     stop: asyncio.Event | None,
 ) -> None:
-    runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.SockSite(runner, sock, backlog=_BACKLOG).start()
         if stop is None:
             stop = asyncio.Event()
             _on_signals(stop)
-        ready(url_of(sock))
+        ready()
         await stop.wait()
     finally:
         await runner.cleanup()
@@ -120,7 +125,7 @@ def _on_signals(stop: asyncio.Event) -> None:
 
 def _not_bound(host: str, port: int, error: OSError) -> EndpointError:
     return EndpointError.rule(
-        "Starting the simulated server failed",
+        "Starting the server failed",
         name="--host and --port",
         rule="be an address of this machine that is free",
         value=f"{host}:{port} ({error.strerror or type(error).__name__})",

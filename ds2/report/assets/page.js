@@ -151,4 +151,13 @@
     by("rows").focus();
   });
   show();
+
+  // A live view looks again, but not under the eyes of someone who reads a row.
+  const every = Number(document.body.dataset.refresh || 0);
+  if (every > 0) {
+    setInterval(() => {
+      const reading = document.querySelector("details[open]") || found.length < data.rows.length;
+      if (!reading && page === 0) location.reload();
+    }, every * 1000);
+  }
 })();
