@@ -139,10 +139,15 @@ class EngineConfig(_Settings):
         api_key_env: name of the environment variable that holds its key.
         sampling: extras that go to the server as they are, such as `min_p`.
         max_tokens: limit on a reply; None takes the model's default.
+        max_tokens_cap: limit up to which a reply that was cut at `max_tokens` is asked for once more,
+            with twice the room; None for twice `max_tokens`, a cap not above it asks for none.
         concurrency: calls in flight for each (endpoint, model).
         timeout_s: limit on one request, seconds.
         price: what `model` costs, USD for a million tokens in and out; None looks it up.
         price_for: the same for the model of a stage in `model_for`.
+        rpm, tpm: most requests and most tokens in a minute for each (endpoint, model); None for no
+            limit.
+        patience_s: how long an endpoint that has answered may be down before the run stops, seconds.
     """
 
     model: str | None = None
@@ -151,10 +156,14 @@ class EngineConfig(_Settings):
     api_key_env: str | None = None
     sampling: dict[str, Any] = Field(default_factory=dict)
     max_tokens: int | None = Field(default=None, ge=1)
+    max_tokens_cap: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=64, ge=1, le=4096)
     timeout_s: float = Field(default=600, gt=0)
     price: tuple[Rate, Rate] | None = None
     price_for: dict[str, tuple[Rate, Rate]] = Field(default_factory=dict)
+    rpm: int | None = Field(default=None, ge=1)
+    tpm: int | None = Field(default=None, ge=1)
+    patience_s: float = Field(default=300, ge=0, lt=math.inf)
 
     @field_validator("model_for", "price_for")
     @classmethod

@@ -76,6 +76,13 @@ class Watcher:
         )
         self._thread.start()
 
+    def noticed(self, words: str) -> None:
+        """Say that the run waits for an endpoint, or goes on."""
+        if self._bar is None:
+            self._say(words)
+        else:
+            self._bar.console.print(words, markup=False, highlight=False)
+
     def ended(self) -> None:
         """Stop reading the store, which is closed next."""
         self.stop()

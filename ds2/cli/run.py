@@ -99,7 +99,16 @@ def run_command(
             help="Price of the model of a stage with --model-for; may be repeated.",
         ),
     ] = None,
+    max_tokens_cap: Annotated[
+        int | None,
+        typer.Option(help="Up to where a reply that was cut may grow, once; twice the limit."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Limit on one request, seconds.")] = 600.0,
+    rpm: Annotated[int | None, typer.Option(help="Most requests a minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(help="Most tokens a minute, in and out.")] = None,
+    patience: Annotated[
+        float, typer.Option(help="How long to wait for an endpoint that went away, seconds.")
+    ] = 300.0,
     program: Annotated[
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
     ] = None,
@@ -145,6 +154,10 @@ def run_command(
             "timeout_s": timeout,
             "price": price and read_price("--price", price),
             "price_for": read_stage_prices(price_for or []),
+            "max_tokens_cap": max_tokens_cap,
+            "rpm": rpm,
+            "tpm": tpm,
+            "patience_s": patience,
         },
         {"max_calls": max_calls, "stage_check": stage_check},
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},

@@ -7,19 +7,26 @@ import heapq
 import random
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dspy import lm15
+
+from ds2.engines.breaker import Breaker
 from ds2.engines.congestion import Congestion
+from ds2.engines.pace import Pace
+from ds2.engines.retry import is_full, is_overload
 
 # The place of the running unit in the global order, -1 before the first: lower places go first, and
 # the call log notes for whom a call was made.
 place: ContextVar[int] = ContextVar("ds2_place", default=-1)
 
 PAUSE_CAP_S = 60.0  # longest pause that a server can ask of everyone
+_SOON_S = 0.001  # an alarm that rings so soon after the moment is as good
+_WORDS = 160  # characters of an endpoint's own words in a notice
 
 
 class _Waiter(NamedTuple):
@@ -27,44 +34,81 @@ class _Waiter(NamedTuple):
     number: int
     loop: asyncio.AbstractEventLoop
     granted: asyncio.Future[None]
+    slot: Slot
 
 
 @dataclass(slots=True)
 class Slot:
-    """One call in flight: when it was sent, by the steady clock, and how it went.
+    """One call: when it was sent, by the steady clock, and how it went.
 
     Args:
-        sent_s: when it was sent, seconds.
+        characters: of its prompt.
+        choices: replies that it asks for.
+        sent_s: when it was sent, seconds; None while it waits.
+        probe: it looks whether an endpoint that was down is back.
+        tokens: what it reserved of the tokens a minute.
         overloaded: the endpoint turned it away because it has too much to do.
         retry_after_s: how long the endpoint asked everyone to wait; None where it did not say.
         replied: it brought a reply.
+        error: the weather that it met.
+        usage: what its reply took, where the endpoint says so.
     """
 
-    sent_s: float
+    characters: int = 0
+    choices: int = 1
+    sent_s: float | None = None
+    probe: bool = False
+    tokens: float = 0.0
     overloaded: bool = False
     retry_after_s: float | None = None
     replied: bool = False
+    error: Exception | None = None
+    usage: lm15.Usage | None = None
+
+    def answered(self, usage: lm15.Usage | None = None) -> None:
+        """Note that the call brought a reply."""
+        self.replied, self.usage = True, usage
+
+    def failed(self, error: Exception) -> None:
+        """Note the weather that the call met."""
+        self.error, self.overloaded = error, is_overload(error)
+        self.retry_after_s = getattr(error, "retry_after", None)
 
 
 class Limiter:
     """The limit on calls in flight of one (endpoint, model), shared by all stages.
 
     Waiters are served by `place`, then in the order of arrival. Waiting never times out. With a
-    `control` the limit follows what the endpoint can take; a `Retry-After` pauses all of it.
+    `control` the limit follows what the endpoint can take; a `Retry-After` pauses all of it, within
+    a cap and with a little jitter. With a `breaker` an endpoint that is down is left alone until it
+    is back. With a `pace` no more requests and tokens leave in a minute than were allowed.
 
     Args:
         concurrency: most calls in flight at once, at least 1.
         control: finds the limit below that; None keeps it at `concurrency`.
+        breaker: holds calls back while the endpoint is down; None never does.
+        pace: the limits by hand; None for none.
+        on_notice: told when calls begin to be held back, and when they go on; must be quick.
     """
 
-    def __init__(self, concurrency: int, control: Congestion | None = None) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        control: Congestion | None = None,
+        *,
+        breaker: Breaker | None = None,
+        pace: Pace | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> None:
         self.concurrency = concurrency
-        self.control = control
+        self.control, self.breaker, self.pace = control, breaker, pace
+        self.on_notice = on_notice
         self.in_flight = 0
         self.peak = 0
         self._waiters: list[_Waiter] = []
         self._arrivals = 0
         self._paused_until_s = 0.0
+        self._alarm: tuple[float, asyncio.AbstractEventLoop] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -80,11 +124,15 @@ class Limiter:
     @property
     def holding(self) -> str:
         """Return in a few words what keeps the calls in flight at their number now."""
-        pause_s = self._paused_until_s - time.monotonic()
-        if pause_s > 0:
-            return f"paused for {pause_s:.0f} s, as the endpoint asked"
+        now_s = time.monotonic()
+        if self.breaker is not None and self.breaker.state != "closed":
+            return self._outage(self.breaker, now_s)
+        if self._paused_until_s > now_s:
+            return f"paused for {self._paused_until_s - now_s:.0f} s, as the endpoint asked"
         if self.in_flight < self.limit and not self._waiters:
             return "no more calls are ready"
+        if self.in_flight < self.limit and self.pace is not None:
+            return "--rpm or --tpm"
         if self.control is None or self.control.state == "at the ceiling":
             return "--concurrency"
         if self.control.state == "saturated":
@@ -94,83 +142,179 @@ class Limiter:
         return "slow start" if self.control.state == "slow start" else "growing"
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
-        """Hold one slot for the duration of the block, which notes in it how the call went."""
-        await self._acquire()
-        slot = Slot(time.monotonic())
+    async def slot(self, characters: int = 0, choices: int = 1) -> AsyncIterator[Slot]:
+        """Hold one slot for the duration of the block, which notes in it how the call went.
+
+        Args:
+            characters: of the prompt, by which the tokens of the call are estimated.
+            choices: replies that the call asks for.
+
+        Raises:
+            lm15.ServerError: the endpoint has been down for longer than the patience.
+        """
+        slot = Slot(characters, choices)
+        await self._acquire(slot)
         try:
             yield slot
         finally:
             self._release(slot)
 
-    async def _acquire(self) -> None:
+    async def _acquire(self, slot: Slot) -> None:
         loop = asyncio.get_running_loop()
         with self._lock:
-            if self._room() and not self._waiters:
-                self._take()
+            self._refuse_if_gone()
+            if not self._waiters and self._room(slot):
+                self._take(slot)
                 return
-            waiter = _Waiter(place.get(), self._arrivals, loop, loop.create_future())
+            waiter = _Waiter(place.get(), self._arrivals, loop, loop.create_future(), slot)
             self._arrivals += 1
             heapq.heappush(self._waiters, waiter)
-            self._wake_after_pause(loop)
+            self._set_alarm()
         try:
             await waiter.granted
         except BaseException:  # a cancellation, or a loop that is torn down
             with self._lock:
-                mine = waiter in self._waiters
-                if mine:
+                if waiter in self._waiters:
                     self._waiters.remove(waiter)
                     heapq.heapify(self._waiters)
-            if not mine:  # granted in the same moment: hand the slot on
-                self._release(None)
+            if slot.sent_s is not None:  # granted in the same moment: hand the slot on
+                self._release(slot, unsent=True)
             raise
+        self._refuse_if_gone()
 
-    def _release(self, slot: Slot | None) -> None:
+    def _release(self, slot: Slot, *, unsent: bool = False) -> None:
         with self._lock:
-            if slot is not None and self.control is not None:
-                self._note(slot, self.control)
+            notice = self._note(slot, time.monotonic(), unsent=unsent)
             self.in_flight -= 1
             self._grant_waiters()
+        if notice and self.on_notice is not None:
+            self.on_notice(notice)
 
-    def _note(self, slot: Slot, control: Congestion) -> None:
-        now_s = time.monotonic()
-        if slot.replied:
-            control.replied(now_s, self.in_flight)
-        elif slot.overloaded:
-            control.overloaded(now_s, slot.sent_s)
-            if slot.retry_after_s is not None:
-                # A little more for each run, so that not all of a server's clients come back at once.
-                pause_s = min(PAUSE_CAP_S, slot.retry_after_s) * (1 + random.random() / 10)
-                self._paused_until_s = max(self._paused_until_s, now_s + pause_s)
+    def _note(self, slot: Slot, now_s: float, *, unsent: bool) -> str:
+        """Take in how a call went; return what people should be told."""
+        if self.pace is not None:
+            _settle(self.pace, slot, now_s, unsent=unsent)
+        if self.control is not None:
+            if slot.replied:
+                self.control.replied(now_s, self.in_flight)
+            elif slot.overloaded:
+                self.control.overloaded(now_s, slot.sent_s or now_s)
+        if slot.retry_after_s is not None:
+            # A little more for each run, so that not all of a server's clients come back at once.
+            pause_s = min(PAUSE_CAP_S, slot.retry_after_s) * (1 + random.random() / 10)
+            self._paused_until_s = max(self._paused_until_s, now_s + pause_s)
+        return "" if self.breaker is None else self._tell(self.breaker, slot, now_s)
+
+    def _tell(self, breaker: Breaker, slot: Slot, now_s: float) -> str:
+        if slot.replied or isinstance(slot.error, lm15.RateLimitError):
+            outage_s = breaker.outage_s(now_s)
+            return f"The endpoint answers again, after {outage_s:.0f} s." * breaker.replied()
+        if slot.error is None:
+            if slot.probe:
+                breaker.abandoned()
+            return ""
+        paused = breaker.failed(
+            now_s,
+            _words(slot.error),
+            probe=slot.probe,
+            full=is_full(slot.error),
+            jitter=random.random(),
+        )
+        return f"Run {self._outage(breaker, now_s)}." if paused else ""
+
+    def _outage(self, breaker: Breaker, now_s: float) -> str:
+        said = f"paused: the endpoint answers {breaker.words}"
+        if breaker.state == "given up":
+            return f"given up after {breaker.outage_s(now_s):.0f} s: {said}"
+        if breaker.state == "probing":
+            return f"{said}, one call looks whether it is back"
+        return f"{said}, next try in {max(0.0, breaker.until_s - now_s):.0f} s"
+
+    def _refuse_if_gone(self) -> None:
+        breaker = self.breaker
+        if breaker is not None and breaker.state == "given up":
+            patience_s = breaker.config.patience_s
+            raise lm15.ServerError(f"{breaker.words}, for more than {patience_s:g} s")
 
     def _grant_waiters(self) -> None:
-        while self._waiters and self._room():
+        gone = self.breaker is not None and self.breaker.state == "given up"
+        while self._waiters and (gone or self._room(self._waiters[0].slot)):
             waiter = heapq.heappop(self._waiters)
             if waiter.loop.is_closed():
                 continue
-            self._take()
+            if not gone:
+                self._take(waiter.slot)
             try:
                 waiter.loop.call_soon_threadsafe(_grant, waiter.granted)
             except RuntimeError:  # its loop was closed since
-                self.in_flight -= 1
-        if self._waiters:
-            self._wake_after_pause(self._waiters[0].loop)
+                self.in_flight -= not gone
+        self._set_alarm()
 
-    def _wake_after_pause(self, loop: asyncio.AbstractEventLoop) -> None:
-        pause_s = self._paused_until_s - time.monotonic()
-        if pause_s > 0 and not loop.is_closed():
-            loop.call_soon_threadsafe(loop.call_later, pause_s, self._after_pause)
+    def _set_alarm(self) -> None:
+        """Look again when what holds back the first waiter, other than the limit, is over."""
+        if not self._waiters or self.in_flight >= self.limit:
+            return
+        first, now_s = self._waiters[0], time.monotonic()
+        ready_in_s = self._ready_in_s(now_s, first.slot)
+        if not 0 < ready_in_s < float("inf") or first.loop.is_closed():
+            return
+        at_s = now_s + ready_in_s
+        if self._alarm is not None:
+            set_s, loop = self._alarm
+            if now_s < set_s <= at_s + _SOON_S and not loop.is_closed():
+                return
+        self._alarm = (at_s, first.loop)
+        first.loop.call_soon_threadsafe(first.loop.call_later, ready_in_s, self._ring)
 
-    def _after_pause(self) -> None:
+    def _ring(self) -> None:
         with self._lock:
+            self._alarm = None
             self._grant_waiters()
 
-    def _room(self) -> bool:
-        return self.in_flight < self.limit and time.monotonic() >= self._paused_until_s
+    def _ready_in_s(self, now_s: float, slot: Slot) -> float:
+        """Return how long a call has to wait, its turn and the limit aside, seconds."""
+        waits = [0.0, self._paused_until_s - now_s]
+        if self.pace is not None:
+            waits.append(
+                self.pace.wait_s(now_s, self.pace.estimate.of(slot.characters, slot.choices))
+            )
+        if self.breaker is not None and not self.breaker.admits(now_s):
+            # While the probe is out its return is the next moment.
+            probing = self.breaker.state == "probing"
+            waits.append(float("inf") if probing else self.breaker.until_s - now_s)
+        return max(waits)
 
-    def _take(self) -> None:
+    def _room(self, slot: Slot) -> bool:
+        return self.in_flight < self.limit and self._ready_in_s(time.monotonic(), slot) <= 0
+
+    def _take(self, slot: Slot) -> None:
+        slot.sent_s = time.monotonic()
+        slot.probe = self.breaker is not None and self.breaker.left()
+        if self.pace is not None:
+            slot.tokens = self.pace.estimate.of(slot.characters, slot.choices)
+            self.pace.take(slot.sent_s, slot.tokens)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
+
+
+def _settle(pace: Pace, slot: Slot, now_s: float, *, unsent: bool) -> None:
+    if unsent:
+        pace.give_back(now_s, slot.tokens)
+        return
+    usage = slot.usage
+    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+        return  # what it reserved stands: an endpoint that says nothing may still have counted
+    pace.estimate.learn(slot.characters, usage.input_tokens, usage.output_tokens, slot.choices)
+    pace.settle(now_s, slot.tokens, usage.input_tokens + usage.output_tokens)
+
+
+def _words(error: Exception) -> str:
+    """Return status and the first line of what was said, cut short."""
+    said = " ".join(str(getattr(error, "message", error)).split("\n\n", 1)[0].split())
+    said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said)
+    said = said if len(said) <= _WORDS else said[:_WORDS] + "..."
+    status = getattr(error, "status", None)
+    return said if status is None else f"{status} ({said})"
 
 
 def _grant(future: asyncio.Future[None]) -> None:

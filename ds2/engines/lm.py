@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dspy
 
 from ds2.engines.base import Backend
+from ds2.engines.breaker import PATIENCE_S, Breaker, BreakerConfig
 from ds2.engines.budget import CallBudget
 from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
@@ -18,6 +20,7 @@ from ds2.engines.logged import (
     SampleNumbers,
     SyncHalf,
 )
+from ds2.engines.pace import Pace
 from ds2.engines.retry import RetryPolicy
 
 
@@ -64,11 +67,32 @@ def logged_lm(
     )
 
 
-def limiter_for(backend: Backend, concurrency: int) -> Limiter:
-    """Return a limit that follows a remote endpoint; within this process there is nothing to find."""
+def limiter_for(
+    backend: Backend,
+    concurrency: int,
+    *,
+    patience_s: float = PATIENCE_S,
+    pace: Pace | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> Limiter:
+    """Return a limit that follows a remote endpoint; within this process there is nothing to find.
+
+    Args:
+        backend: the model.
+        concurrency: most calls in flight.
+        patience_s: how long the endpoint may be down, once it has answered, seconds.
+        pace: the limits by hand.
+        on_notice: told when calls are held back because the endpoint is down, and when they go on.
+    """
     if not backend.remote:
-        return Limiter(concurrency)
-    return Limiter(concurrency, Congestion(CongestionConfig(ceiling=concurrency)))
+        return Limiter(concurrency, pace=pace)
+    return Limiter(
+        concurrency,
+        Congestion(CongestionConfig(ceiling=concurrency)),
+        breaker=Breaker(BreakerConfig(patience_s=patience_s)),
+        pace=pace,
+        on_notice=on_notice,
+    )
 
 
 def neutral_name(model: str) -> str:

@@ -22,7 +22,7 @@ from dspy.utils.callback import BaseCallback
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.budget import CallBudget
 from ds2.engines.limiter import Limiter, place
-from ds2.engines.retry import WEATHER, RetryPolicy, is_overload
+from ds2.engines.retry import WEATHER, RetryPolicy
 from signatures.receipts import Receipt, report
 from signatures.records import canonical_json, content_id, valid_text
 
@@ -123,7 +123,7 @@ class LoggedEngine:
         self.log = log
         self.limiter = limiter
         self.stage = stage
-        self.retry = retry or RetryPolicy()
+        self.retry = retry or RetryPolicy(breaker=limiter.breaker)
         self.budget = budget or CallBudget()
         self._lock = threading.Lock()
         self._flights: dict[str, Future[Receipt]] = {}
@@ -205,16 +205,15 @@ class LoggedEngine:
 
         async def attempt() -> tuple[Response, float]:
             nonlocal sent
-            async with self.limiter.slot() as slot:
+            async with self.limiter.slot(len(prompt)) as slot:
                 sent = True
                 try:
                     response = await self._engine().complete(request)
                 except WEATHER as error:
-                    slot.overloaded = is_overload(error)
-                    slot.retry_after_s = getattr(error, "retry_after", None)
+                    slot.failed(error)
                     raise
-                slot.replied = True
-                return response, time.monotonic() - slot.sent_s
+                slot.answered(response.usage)
+                return response, time.monotonic() - (slot.sent_s or 0.0)
 
         self.budget.take()
         try:

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from dspy import lm15
 
+from ds2.engines.breaker import Breaker
+
 T = TypeVar("T")
 
 # Transport, timeout, 429 and 5xx heal by themselves; everything else does not.
@@ -26,9 +28,14 @@ WEATHER = (
 _FULL = frozenset({429, 503, 529})
 
 
+def is_full(error: Exception) -> bool:
+    """Return whether a status says that a server is there and cannot take the call now."""
+    return getattr(error, "status", None) in _FULL
+
+
 def is_overload(error: Exception) -> bool:
     """Return whether an endpoint turned a call away because it has too much to do."""
-    return isinstance(error, lm15.RateLimitError) or getattr(error, "status", None) in _FULL
+    return isinstance(error, lm15.RateLimitError) or is_full(error)
 
 
 @dataclass(slots=True)
@@ -37,6 +44,7 @@ class RetryPolicy:
 
     Being turned away with 429 is counted apart from failures, and from anew whenever the endpoint
     has answered anyone in the meantime: a server that is full is waited for as long as it works.
+    While the breaker holds calls back no failure counts: how long an outage may last is its matter.
 
     Args:
         attempts: tries that may fail, at least 1.
@@ -48,6 +56,7 @@ class RetryPolicy:
         cap_s: longest wait, `Retry-After` included, seconds.
         answered: whether anything has ever come from the endpoint.
         answers: replies so far, to anyone who shares this policy.
+        breaker: of the limiter that the same calls pass through, where it has one.
     """
 
     attempts: int = 6
@@ -57,6 +66,7 @@ class RetryPolicy:
     cap_s: float = 30.0
     answered: bool = False
     answers: int = 0
+    breaker: Breaker | None = None
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `attempt`, tried again while the weather is bad.
@@ -71,10 +81,14 @@ class RetryPolicy:
             try:
                 result = await attempt()
             except WEATHER as error:
-                self.answered = self.answered or getattr(error, "status", None) in _FULL
+                self.answered = self.answered or is_full(error)
+                if self.breaker is not None and self.breaker.state == "given up":
+                    raise
                 if isinstance(error, lm15.RateLimitError):
                     turned_away = 1 + (turned_away if answers == self.answers else 0)
                     answers = self.answers
+                elif self.breaker is not None and self.breaker.is_open:
+                    failed = 0
                 else:
                     failed += 1
                 most = self.attempts if self.answered else self.first_attempts

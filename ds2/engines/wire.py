@@ -6,6 +6,7 @@ does not hang on how a provider table is keyed.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
 from types import TracebackType
@@ -21,6 +22,9 @@ from ds2.engines.address import Origin, origin_of
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 
 _MOST_WORDS = 600
+# Bytes of a reply that are read. The longest text that is kept is 1,000,000 characters, which JSON
+# may write in 12 bytes each; what is beyond that is no reply of a model.
+MOST_BYTES = 32_000_000
 
 
 class Reply(NamedTuple):
@@ -74,11 +78,11 @@ class _Watched:
         self._exchange = exchange
 
     async def __aenter__(self) -> Any:
-        response = await self._exchange.__aenter__()
+        response = _Bounded(await self._exchange.__aenter__())
         words = ""
         if response.status >= 400:
             try:
-                response = _Failed(response, await response.read())
+                response.body = await response.read()
             except BaseException as error:
                 # Nobody leaves a block that was never entered: the connection is let go of here.
                 await self._exchange.__aexit__(type(error), error, error.__traceback__)
@@ -98,20 +102,38 @@ class _Watched:
         await self._exchange.__aexit__(kind, error, trace)
 
 
-class _Failed:
-    """An error reply whose body was read, so that its words are there in whatever shape they came."""
+class _Bounded:
+    """A reply of which no more than `MOST_BYTES` are read; a body that was read is kept.
 
-    __slots__ = ("body", "headers", "http_version", "reason", "status")
+    Whether an error's body came as JSON or not, its words are then there.
+    """
 
-    def __init__(self, response: Any, body: bytes) -> None:
+    __slots__ = ("_chunks", "body", "headers", "http_version", "reason", "status")
+
+    def __init__(self, response: Any) -> None:
         self.status = response.status
         self.reason = response.reason
         self.headers = response.headers
         self.http_version = response.http_version
-        self.body = body
+        self.body: bytes | None = None
+        self._chunks = response
 
     async def read(self) -> bytes:
-        return self.body
+        """Return the body.
+
+        Raises:
+            lm15.ServerError: it is longer than that. That is the weather, for no limit on tokens lets
+                a model write so much.
+        """
+        if self.body is not None:
+            return self.body
+        body = bytearray()
+        async with aclosing(aiter(self._chunks)) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise lm15.ServerError(f"the reply is longer than {MOST_BYTES:,} bytes")
+        return bytes(body)
 
 
 def check_origin(url: str, allowed: Origin) -> None:

@@ -67,7 +67,9 @@ class Observer(Protocol):
 
     `began` comes before the first call, with the most calls the run can make; `grew` when the
     keyword bank is there; `started` when units begin, with what can be read from then on; `ended`
-    when the stages have ended in any way, after which the store may not be read.
+    when the stages have ended in any way, after which the store may not be read. In between, at any
+    time and from any thread, `noticed` says that an endpoint is down and when it is tried next, or
+    that it answers again.
     """
 
     def began(
@@ -77,6 +79,8 @@ class Observer(Protocol):
     def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None: ...
 
     def started(self, progress: Progress, store: RunStore) -> None: ...
+
+    def noticed(self, words: str) -> None: ...
 
     def ended(self) -> None: ...
 
@@ -131,7 +135,12 @@ async def run(
         logged = _calls(store)
         budget = CallBudget(request.budget.max_calls, spent=logged)
         engines = connect(
-            program, backends, log=store, concurrency=request.engine.concurrency, budget=budget
+            program,
+            backends,
+            log=store,
+            engine=request.engine,
+            budget=budget,
+            on_notice=None if observer is None else observer.noticed,
         )
         if observer is not None:
             worst = worst_case_calls(

@@ -16,6 +16,7 @@ from ds2.engines.budget import CallBudget
 from ds2.engines.limiter import Limiter
 from ds2.engines.lm import engine_of, limiter_for, logged_lm
 from ds2.engines.logged import CallLog, LoggedEngine
+from ds2.engines.pace import Pace
 from ds2.engines.prices import given_price
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
@@ -124,10 +125,19 @@ def connect(
     backends: Mapping[str, Backend],
     *,
     log: CallLog,
-    concurrency: int,
+    engine: EngineConfig,
     budget: CallBudget,
+    on_notice: Callable[[str], None] | None = None,
 ) -> list[LoggedEngine]:
-    """Give each stage of the program its language model; stages on one backend share its limit.
+    """Give each stage of the program its language model; stages on one backend share its limits.
+
+    Args:
+        program: the chain.
+        backends: the backend of each stage.
+        log: where replies are kept.
+        engine: concurrency, limits by hand, patience.
+        budget: what may be spent.
+        on_notice: told when an endpoint is down and calls are held back, and when they go on.
 
     Returns:
         The engines behind them; whoever runs the program closes them on the loop it ran on.
@@ -145,11 +155,20 @@ def connect(
     for stage, module in modules.items():
         backend = backends[stage]
         place = (backend.dialect, backend.model)
+        if place not in limiters:
+            limiters[place] = limiter_for(
+                backend,
+                engine.concurrency,
+                patience_s=engine.patience_s,
+                pace=Pace.of(engine.rpm, engine.tpm),
+                on_notice=on_notice,
+            )
+            retries[place] = RetryPolicy(breaker=limiters[place].breaker)
         lm = logged_lm(
             backend,
             log=log,
-            limiter=limiters.setdefault(place, limiter_for(backend, concurrency)),
-            retry=retries.setdefault(place, RetryPolicy()),
+            limiter=limiters[place],
+            retry=retries[place],
             budget=budget,
             stage=stage,
         )

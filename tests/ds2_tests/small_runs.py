@@ -202,6 +202,7 @@ class Witness:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.notices: list[str] = []
         self.worst = 0
         self.bank: tuple[Keyword, ...] = ()
         self.progress: Progress | None = None
@@ -217,6 +218,9 @@ class Witness:
     def started(self, progress: Progress, store: RunStore) -> None:
         self.told.append("started")
         self.progress = progress
+
+    def noticed(self, words: str) -> None:
+        self.notices.append(words)
 
     def ended(self) -> None:
         self.told.append("ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faulty_runs import Weathered, faulty_server, hurried, one_run, through
+from faulty_runs import Weathered, faulty_server, hurried, hurried_breaker, one_run, through
 
 from ds2.engines.retry import RetryPolicy
 from ds2.server.faults import CONTENT, WEATHER, Faults
@@ -19,6 +19,7 @@ PATIENT_S = 30.0
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetryPolicy, "_wait_s", hurried)
+    monkeypatch.setattr("ds2.engines.lm.BreakerConfig", hurried_breaker)
 
 
 @pytest.fixture(scope="module")

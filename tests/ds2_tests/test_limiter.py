@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ds2.engines.limiter import Limiter, place
+from ds2.engines.limiter import Limiter, Slot, place
 
 
 async def hold(limiter: Limiter, until: asyncio.Event) -> None:
@@ -199,7 +199,7 @@ def test_a_waiter_whose_loop_is_gone_is_passed_over() -> None:
 
     async def scenario() -> None:
         async with limiter.slot():
-            lost = limiter._acquire()
+            lost = limiter._acquire(Slot())
             task = gone.create_task(lost)
             gone.call_soon(gone.stop)
             await asyncio.to_thread(gone.run_forever)

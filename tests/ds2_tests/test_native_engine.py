@@ -400,6 +400,29 @@ def test_a_large_reply_comes_whole() -> None:
         assert asyncio.run(ask(backend(url))).message.text == text
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_reply_without_end_is_read_up_to_a_bound_and_is_the_weather(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ds2.engines.wire.MOST_BYTES", 100_000)
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse(status=status, headers={"Content-Type": JSON})
+        await response.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            await response.write(b" " * 10_000)
+            sent += 10_000
+        return response
+
+    with odd_server(endless) as (url, _):
+        error = error_of(url)
+    assert isinstance(error, lm15.ServerError)
+    assert "longer than 100,000 bytes" in str(error)
+    assert sent < 50_000_000  # it was hung up on, with what the sockets hold on their way
+
+
 def test_a_compressed_reply_that_was_not_asked_for_is_the_weather() -> None:
     body = gzip.compress(b'{"choices": []}')
     with odd_server(replying(body=body, content_type=JSON)) as (url, _):

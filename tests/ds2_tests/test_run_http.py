@@ -161,7 +161,7 @@ def test_a_server_that_dies_in_the_middle_ends_with_3_and_the_run_goes_on_once_i
     failing = Failing(50, lambda: web.Response(status=503, text="overloaded"))
     with served(failing.server()) as running:
         words = ("run", "gsm8k", "-n", 12, "--model", "simulated", "--api-base", running.url)
-        ended = ds2(*words, "--out", "here")
+        ended = ds2(*words, "--patience", 0, "--out", "here")
         assert ended.code == 3
         assert "endpoint" in ended.out.split("pending")[1].splitlines()[0]
         assert "Give the same command again once it does" in ended.out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faulty_runs import hurried, through
+from faulty_runs import hurried, hurried_breaker, through
 
 from ds2.engines.retry import RetryPolicy
 from ds2.server.faults import HUGE_BYTES, WEATHER, Faults
@@ -14,6 +14,7 @@ from ds2.server.faults import HUGE_BYTES, WEATHER, Faults
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetryPolicy, "_wait_s", hurried)
+    monkeypatch.setattr("ds2.engines.lm.BreakerConfig", hurried_breaker)
 
 
 STORMS = [
