@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
 
 from programs.loop import run_sync
-from programs.sampling import call_config
+from programs.redraw import Drawn, draw
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 from signatures.instructions import instruction_signature, notes_line, task_line
-from signatures.receipts import Receipt, collect
 from signatures.records import Instruction, Rejection
 from signatures.task import AnswerKind, TaskSpec
 
 DRAWS_A_VISIT = 16  # sample numbers that one visit of a cell may use
+_SHOWN = 500  # characters of a reply that a rejection keeps
 
 _LETTERED = re.compile(
     r"^\s*\**(?:[\[(](?P<inside>[A-Za-z])[\])][.:]?|(?P<letter>[A-Za-z])\s?[.):])\**\s+(?P<text>\S.*)$",
@@ -30,18 +29,32 @@ _LETTERED = re.compile(
 class InstructionWriter(dspy.Module):
     """Write one instruction of a task from its keywords and a level.
 
+    A reply that was cut or does not parse gets one more chance (see `programs.redraw`).
+
+    Args:
+        task: what is written for.
+        temperature: with what to draw; None where the model fixes its own.
+        max_tokens_cap: up to which limit a reply that was cut may grow; None for twice the limit.
+
     Returns (of a call): a `dspy.Prediction` with `instruction` (an `Instruction`, or None) and
-    `rejection` (why not: `unparsable`, `truncated`, `moderated`, `empty`, `options`), and the
-    fields the model wrote.
+    `rejection` (why not: `unparsable`, `refused`, `truncated`, `moderated`, `empty`, `options`), and
+    the fields the model wrote.
 
     Raises (of a call):
         ConfigError: there are neither one nor two keywords.
     """
 
-    def __init__(self, task: TaskSpec, *, temperature: float | None = 0.9) -> None:
+    def __init__(
+        self,
+        task: TaskSpec,
+        *,
+        temperature: float | None = 0.9,
+        max_tokens_cap: int | None = None,
+    ) -> None:
         super().__init__()
         self.task = task
         self.temperature = temperature
+        self.max_tokens_cap = max_tokens_cap
         self.single = dspy.Predict(instruction_signature(task, 1))
         self.pair = dspy.Predict(instruction_signature(task, 2))
 
@@ -51,16 +64,20 @@ class InstructionWriter(dspy.Module):
         """Return what was written; `visit` counts earlier visits of the same keywords and level."""
         level = _level(level)
         predict, inputs = self._inputs(keywords, level)
-        config = call_config(self, sample=visit * DRAWS_A_VISIT, temperature=self.temperature)
-        raw, written = "", {}
-        with collect() as receipts:
-            try:
-                prediction = await predict.acall(**inputs, config=config)
-                written = {name: prediction[name] for name in predict.signature.output_fields}
-            except AdapterParseError as error:
-                raw = error.lm_response or ""
-        last = receipts[-1] if receipts else None
-        outcome = self._judge(tuple(keywords), level, written, raw, last)
+        sample = visit * DRAWS_A_VISIT
+        drawn = await draw(
+            self,
+            lambda config: predict.acall(**inputs, config=config),
+            sample=sample,
+            again=sample + 1,
+            temperature=self.temperature,
+            cap=self.max_tokens_cap,
+        )
+        prediction = drawn.prediction
+        written = {}
+        if prediction is not None:
+            written = {name: prediction[name] for name in predict.signature.output_fields}
+        outcome = self._judge(tuple(keywords), level, written, drawn)
         return dspy.Prediction(
             **written,
             instruction=outcome if isinstance(outcome, Instruction) else None,
@@ -99,23 +116,17 @@ class InstructionWriter(dspy.Module):
         keywords: tuple[str, ...],
         level: BloomLevel,
         written: dict[str, Any],
-        raw: str,
-        last: Receipt | None,
+        drawn: Drawn,
     ) -> Instruction | Rejection:
-        if last is not None and last.finish_reason in {"length", "content_filter"}:
-            cut = last.finish_reason == "length"
-            return Rejection(
-                stage="writer",
-                reason="truncated" if cut else "moderated",
-                detail="The reply was cut at the token limit."
-                if cut
-                else "The reply was withheld.",
-            )
+        if drawn.cut:
+            detail = f"The reply was cut at the token limit: {drawn.text[:_SHOWN]!r}"
+            return Rejection(stage="writer", reason="truncated", detail=detail)
+        if drawn.withheld:
+            return Rejection(stage="writer", reason="moderated", detail="The reply was withheld.")
         if not written:
-            shown = (last.text if last else raw)[:500]
-            return Rejection(
-                stage="writer", reason="unparsable", detail=f"The reply was: {shown!r}"
-            )
+            reason = "refused" if drawn.refused else "unparsable"
+            detail = f"The reply was: {drawn.text[:_SHOWN]!r}"
+            return Rejection(stage="writer", reason=reason, detail=detail)
         question = str(written.get("question") or "").strip()
         context = str(written.get("context") or "").strip()
         if not question or ("context" in written and not context):

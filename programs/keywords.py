@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
 
 from programs.loop import run_sync
+from programs.redraw import Drawn, longer, once
 from programs.sampling import call_config
 from programs.wording import bullet_items, clean_keyword, keyword_key
 from signatures.errors import ConfigError, StageError
 from signatures.keywords import AdvancedKeywords, CoreKeywords, PrerequisiteKeywords, task_line
-from signatures.receipts import collect
 from signatures.records import Keyword, KeywordOrigin
 from signatures.task import TaskSpec
 
@@ -119,8 +118,10 @@ class KeywordExpansion(dspy.Module):
         shape: ExpansionShape | None = None,
         *,
         temperature: float | None = 0.7,
+        max_tokens_cap: int | None = None,
     ) -> None:
         super().__init__()
+        self.max_tokens_cap = max_tokens_cap
         self.task = task
         self.shape = shape or ExpansionShape()
         self.temperature = temperature
@@ -178,23 +179,36 @@ class KeywordExpansion(dspy.Module):
         return sum(bank.add(texts, ask) for ask, texts in zip(asks, lists_found, strict=True))
 
     async def _list(self, ask: Ask, count: int, known: str) -> list[str]:
-        raw = ""
+        words, limit = "", None
         for attempt in range(TRIES):
             # Round and place are part of the sample number: asking again is a new call, not a repeat.
             sample = (ask.round * 64 + ask.number) * TRIES + attempt
-            texts, raw = await self._draw(ask, count, known, sample)
+            config = call_config(self, sample=sample, temperature=self.temperature)
+            if limit is not None:
+                config["max_tokens"] = limit
+            drawn, texts = await self._draw(ask, count, known, config, words)
             if any(clean_keyword(text) for text in texts):
                 return texts
+            words = drawn.problem or "it held no keyword"
+            # What was cut with nothing before the cut is not asked for again at the same length.
+            if drawn.cut and (limit or (limit := longer(self, self.max_tokens_cap)) is None):
+                break
         raise StageError.rule(
             "Growing the keyword bank failed",
             unit=f"{self.task.name}, {ask.origin} keywords, round {ask.round}",
             name="the model's reply",
-            rule="be a list of keywords",
-            value=raw,
-            todo=f"It was asked {TRIES} times; try a stronger model, or `ds2 check` for its adapter.",
+            rule="be a list of keywords, not cut at the token limit"
+            if drawn.cut
+            else "be a list of keywords",
+            value=drawn.text,
+            todo="Give it a longer --max-tokens or --max-tokens-cap."
+            if drawn.cut
+            else f"It was asked {TRIES} times; try a stronger model, or `ds2 check` for its adapter.",
         )
 
-    async def _draw(self, ask: Ask, count: int, known: str, sample: int) -> tuple[list[str], str]:
+    async def _draw(
+        self, ask: Ask, count: int, known: str, config: dict[str, Any], words: str
+    ) -> tuple[Drawn, list[str]]:
         predict = {
             KeywordOrigin.CORE: self.core,
             KeywordOrigin.PREREQUISITE: self.prerequisites,
@@ -208,16 +222,10 @@ class KeywordExpansion(dspy.Module):
             inputs["examples"] = ", ".join(self.task.example_keywords) or "none"
         else:
             inputs |= {"seeds": ", ".join(ask.seeds), "known": known}
-        config = call_config(self, sample=sample, temperature=self.temperature)
-        with collect() as receipts:
-            try:
-                prediction = await predict.acall(**inputs, config=config)
-                texts = [str(text) for text in prediction["keywords"] or ()]
-                raw = receipts[-1].text if receipts else str(texts)
-            except AdapterParseError as error:
-                raw = error.lm_response or ""
-                texts = bullet_items(raw)
+        drawn = await once(lambda config: predict.acall(**inputs, config=config), config, words)
+        if drawn.prediction is None:
+            texts = bullet_items(drawn.text)
+        else:
+            texts = [str(text) for text in drawn.prediction["keywords"] or ()]
         # A list that was cut at the token limit ends in the middle of a keyword.
-        if receipts and receipts[-1].finish_reason == "length":
-            texts = texts[:-1]
-        return texts, raw
+        return drawn, texts[:-1] if drawn.cut else texts

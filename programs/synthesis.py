@@ -48,6 +48,8 @@ class ChainConfig:
             `judge` for one of the program's own, reachable as `vote.judge` and compiled with it.
             Needed for open tasks.
         verdicts: where a merger's verdicts are kept.
+        max_tokens_cap: up to which limit a reply that was cut may grow, once; None for twice its
+            limit.
     """
 
     policy: Policy | None = None
@@ -58,6 +60,7 @@ class ChainConfig:
     model: str | None = None
     merger: Merger | Literal["judge"] | None = None
     verdicts: Verdicts | None = None
+    max_tokens_cap: int | None = None
 
 
 class DS2Instruct(dspy.Module):
@@ -88,16 +91,19 @@ class DS2Instruct(dspy.Module):
                 value="open",
                 todo="Give ChainConfig(merger='judge'), or give the task a short, checkable answer.",
             )
-        temperatures = self.config.temperatures
+        temperatures, cap = self.config.temperatures, self.config.max_tokens_cap
         self.keywords = KeywordExpansion(
-            self.task, self.config.shape, temperature=temperatures.keywords
+            self.task, self.config.shape, temperature=temperatures.keywords, max_tokens_cap=cap
         )
-        self.writer = InstructionWriter(self.task, temperature=temperatures.writer)
+        self.writer = InstructionWriter(
+            self.task, temperature=temperatures.writer, max_tokens_cap=cap
+        )
         self.vote = SelfConsistency(
             AnswerDraw(self.task, thinking=self.config.thinking),
             self.config.policy,
             equivalence=Equivalence(self.task.answer, self._merger(), self.config.verdicts),
             temperatures=temperatures,
+            max_tokens_cap=cap,
         )
 
     def _merger(self) -> Merger | None:
@@ -134,7 +140,7 @@ class DS2Instruct(dspy.Module):
         if vote.response is None or vote.winner is None:
             rejection = Rejection(
                 stage="vote",
-                reason=vote.reason,
+                reason=_common_cause(vote) or vote.reason,
                 detail=f"{vote.agreement:.0%} of {vote.draws} draws agree.",
                 instruction=instruction,
                 vote=vote,
@@ -245,6 +251,13 @@ def _outcome(**parts: Any) -> dspy.Prediction:
     return dspy.Prediction(
         **{"row": None, "rejection": None, "instruction": None, "vote": None, **parts}
     )
+
+
+def _common_cause(vote: Vote) -> str | None:
+    """Return why nothing could be read, where it is the same for all draws and not of their form."""
+    causes = {sample.unreadable for sample in vote.samples}
+    cause = causes.pop() if len(causes) == 1 else None
+    return cause if cause in {"truncated", "moderated", "refused"} else None
 
 
 def respond(steps: str, answer: str, fmt: AnswerFormat) -> str:

@@ -15,21 +15,21 @@ from statistics import median
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
 
 from programs.ballots import wilson
 from programs.equivalence import Group, Reading, read_answer, tally
 from programs.loop import run_sync
 from programs.meaning import Equivalence
-from programs.sampling import Temperatures, call_config
+from programs.redraw import REDRAW, Drawn, draw
+from programs.sampling import Temperatures
 from programs.stopping import Counts, Policy, fixed
 from signatures.errors import ConfigError
-from signatures.receipts import collect
 from signatures.records import Sample, Vote
 from signatures.task import AnswerFormat, AnswerKind
 
-# Part of a run's fingerprint: raise it when an answer would be read, or two compared, differently.
-READING_VERSION = 2
+# Part of a run's fingerprint: raise it when a sample would be drawn, an answer read, or two compared,
+# differently.
+READING_VERSION = 3
 
 _HEADER = re.compile(r"\[\[ ## \w+ ## \]\][ \t]*\n?")
 
@@ -37,9 +37,11 @@ _HEADER = re.compile(r"\[\[ ## \w+ ## \]\][ \t]*\n?")
 class SelfConsistency(dspy.Module):
     """Vote over several draws of any module that answers.
 
-    The draws of a wave run in parallel. Each is read by `programs.equivalence`, the typed field
-    first and the raw text of the reply where it did not parse; equal answers are grouped; the
-    policy decides on the counts whether to draw on, accept or reject. The response is, among the
+    The draws of a wave run in parallel; one whose reply was cut, or from which nothing can be read
+    for want of form, gets one more chance (see `programs.redraw`). Each is read by
+    `programs.equivalence`, the typed field first and the raw text of the reply where it did not
+    parse; equal answers are grouped; the policy decides on the counts whether to draw on, accept or
+    reject. The response is, among the
     draws that gave the winner (those that parsed, if any did), the one whose length is nearest to
     their median, ties by draw order.
 
@@ -52,6 +54,7 @@ class SelfConsistency(dspy.Module):
         equivalence: given instead of `answer`: the format and what may merge its answers. A judge
             in it is reachable as `vote.judge`.
         temperatures: with what to draw.
+        max_tokens_cap: up to which limit a reply that was cut may grow; None for twice the limit.
 
     Returns (of a call): a `dspy.Prediction` with `answer` (the winner; None when rejected),
     `accepted`, `agreement` (0 to 1), `response` (the chosen steps), `losing` (the readable samples
@@ -80,9 +83,11 @@ class SelfConsistency(dspy.Module):
         *,
         equivalence: Equivalence | None = None,
         temperatures: Temperatures | None = None,
+        max_tokens_cap: int | None = None,
     ) -> None:
         super().__init__()
         self.draw = draw
+        self.max_tokens_cap = max_tokens_cap
         self.policy = policy or fixed(5, 0.6)
         equivalence = _equivalence(answer, equivalence)
         self.answer = equivalence.answer
@@ -137,45 +142,47 @@ class SelfConsistency(dspy.Module):
 
     async def _sample(self, number: int, wave: int, inputs: dict[str, Any]) -> Sample:
         temperature = self.temperatures.answer(wave=wave, draw=number)
-        config = call_config(self.draw, sample=number, temperature=temperature)
-        reasoning, typed, text = "", None, ""
-        with collect() as receipts:
-            try:
-                prediction = await _call(self.draw, {**inputs, "config": config})
-            except AdapterParseError as error:
-                text = error.lm_response or ""
-            else:
-                reasoning, typed = _steps(prediction), _typed(prediction)
-        last = receipts[-1] if receipts else None
-        text = last.text if last else text
-        reading = self._read(typed, text, last.finish_reason if last else "stop", inputs)
+        drawn = await draw(
+            self.draw,
+            lambda config: _call(self.draw, {**inputs, "config": config}),
+            sample=number,
+            again=number + REDRAW,
+            temperature=temperature,
+            cap=self.max_tokens_cap,
+            salvaged=lambda drawn: self._read(None, drawn, inputs).problem is None,
+        )
+        prediction = drawn.prediction
+        reasoning = "" if prediction is None else _steps(prediction)
+        typed = None if prediction is None else _typed(prediction)
+        reading = self._read(typed, drawn, inputs)
         return Sample(
             number=number,
             answer=reading.answer,
             key=reading.key,
-            reasoning=reasoning or _HEADER.sub("", text).strip(),
+            reasoning=reasoning or _HEADER.sub("", drawn.text).strip(),
             unreadable=reading.problem,
             parsed=typed is not None,
             temperature=temperature,
-            call=last.call if last else None,
+            call=drawn.call,
         )
 
-    def _read(
-        self, typed: str | None, text: str, finish_reason: str, inputs: dict[str, Any]
-    ) -> Reading:
+    def _read(self, typed: str | None, drawn: Drawn, inputs: dict[str, Any]) -> Reading:
         # A reply that was cut or withheld may hold a number, but not one that it meant as its answer.
-        if finish_reason == "length":
+        if drawn.cut:
             return Reading(None, None, "truncated")
-        if finish_reason == "content_filter":
+        if drawn.withheld:
             return Reading(None, None, "moderated")
         options = inputs.get("options") or ()
-        return read_answer(
+        reading = read_answer(
             self.answer,
             typed=typed,
-            text=text,
+            text=drawn.text,
             options=options if isinstance(options, list | tuple) else (),
             question=_asked(inputs),
         )
+        if reading.problem is not None and drawn.refused:
+            return Reading(None, None, "refused")
+        return reading
 
     async def _merged(
         self, samples: Sequence[Sample], question: str, verdicts: dict[tuple[str, str], bool]

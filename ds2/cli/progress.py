@@ -135,6 +135,9 @@ def print_summary(summary: RunSummary) -> None:
 
     print_table(summary_table(summary))
     console = Console()
+    for reason, example in summary.examples.items():
+        line = f"rejected as {reason.replace('_', ' ')}, for example {example}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True, style="dim")
     for notice in summary.notices:
         console.print(notice, markup=False, highlight=False, soft_wrap=True, style="dim")
     console.print(closing_line(summary), markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -125,6 +126,7 @@ class LoggedEngine:
         self.stage = stage
         self.retry = retry or RetryPolicy(breaker=limiter.breaker)
         self.budget = budget or CallBudget()
+        self.named: Counter[str] = Counter()  # replies by the name that they give their model
         self._lock = threading.Lock()
         self._flights: dict[str, Future[Receipt]] = {}
         self._inner: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
@@ -225,6 +227,7 @@ class LoggedEngine:
             else:
                 self.budget.give_back()
             raise
+        self.named[response.model or ""] += 1
         return self.log.put(
             _receipt(key, response),
             stage=self.stage,

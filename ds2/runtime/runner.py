@@ -14,11 +14,14 @@ from typing import Any, NamedTuple, Protocol
 from ds2.config import RunConfig
 from ds2.engines.base import Backend
 from ds2.engines.budget import BudgetSpent, CallBudget
+from ds2.engines.logged import LoggedEngine
 from ds2.fingerprint import fingerprint
 from ds2.runtime.costs import keep_prices, run_cost, total
+from ds2.runtime.examples import example_of
 from ds2.runtime.folder import resolved, write_json, write_rows
 from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
+from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.scheduler import Decided, Scheduler, most_surplus
 from ds2.runtime.session import (
@@ -37,6 +40,7 @@ from ds2.runtime.work import ProgramWork, StageCheck
 from ds2.screen.exact import ExactScreen, NoScreen
 from ds2.store import RunStore, UnitRecord
 from programs.keywords import TRIES, ExpansionShape
+from programs.redraw import MOST_CALLS
 from programs.stopping import parse_policy
 from programs.synthesis import DS2Instruct
 from signatures.errors import RunStoppedError
@@ -93,15 +97,16 @@ class _Ended(NamedTuple):
 def worst_case_calls(config: RunConfig, concurrency: int, *, judge: bool = False) -> int:
     """Return the most calls a run can make: every list with all repeats, every unit in full.
 
-    Units are the candidates and what may become surplus. With a judge every pair of answers to a
-    question may be compared.
+    A draw of the writer or of an answer is up to three calls (see `programs.redraw`). Units are the
+    candidates and what may become surplus. With a judge every pair of answers to a question may be
+    compared.
     """
     shape = ExpansionShape()
     # Every second round adds a keyword at least, or the bank is taken as it is.
     rounds = min(shape.max_rounds, 2 * config.bank)
     lists = 1 + 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width))) * rounds
     draws = parse_policy(config.policy).max_draws
-    a_unit = 1 + draws + (draws * (draws - 1) // 2 if judge else 0)
+    a_unit = (1 + draws) * MOST_CALLS + (draws * (draws - 1) // 2 if judge else 0)
     units = config.candidates + most_surplus(config.candidates, concurrency)
     return lists * TRIES + units * a_unit
 
@@ -148,6 +153,7 @@ async def run(
             )
             observer.began(request, backends, worst)
         job = _Job(request, backends, program, store, observer, identity, budget)
+        job.engines = engines
         heartbeat = Heartbeat(store, engines, budget, job.progress)
         try:
             async with heartbeat.beating():
@@ -183,6 +189,8 @@ class _Job:
         self.program, self.store, self.observer = program, store, observer
         self.identity, self.fingerprint = identity, fingerprint(identity)
         self.last: dict[str, int] = {}
+        self.engines: list[LoggedEngine] = []
+        self.examples: dict[str, str] = {}
         self.ledger = Ledger()
         self.keywords: dict[str, Any] = {}
         self.progress = Progress(request.config.target, self.ledger)
@@ -261,7 +269,8 @@ class _Job:
             cost_usd=cost.usd,
             cost_at_least_usd=cost.at_least_usd,
             row_usd=cost.each_usd(accepted),
-            notices=tuple(self._notices(ended)),
+            notices=(*self._notices(ended), *self._strange_models()),
+            examples=dict(sorted(self.examples.items())),
         )
 
     def _would_shrink(self, ended: _Ended) -> bool:
@@ -320,6 +329,7 @@ class _Job:
         self.last, self.ledger = ended["last"], ledger
         self.progress.ledger, self.progress.agreement_sum = ledger, ended["agreement_sum"]
         self.progress.by_level.update(ended["by_level"])
+        self.examples.update(ended.get("examples", {}))
         if self.observer is not None:
             self.observer.started(self.progress, self.store)
         return True
@@ -331,6 +341,7 @@ class _Job:
             "ledger": self.ledger.as_dict(),
             "agreement_sum": self.progress.agreement_sum,
             "by_level": dict(self.progress.by_level),
+            "examples": self.examples,
         }
 
     def _units_at_once(self) -> int:
@@ -364,6 +375,8 @@ class _Job:
             else outcome.model_dump_json()
         )
         reason = outcome.reason if isinstance(outcome, Rejection) else ""
+        if isinstance(outcome, Rejection) and reason not in self.examples:
+            self.examples[reason] = example_of(decided.unit.place, outcome)
         self.store.record_unit(UnitRecord(decided.unit.place, decided.state, reason, record))
         if outcome is not None:
             self.check.note(decided.unit.place, outcome)
@@ -379,6 +392,16 @@ class _Job:
         write_json(self.request.out / "keywords.json", self.keywords)
         if self.observer is not None:
             self.observer.grew(bank, stopped)
+
+    def _strange_models(self) -> Iterator[str]:
+        """Yield a notice for each model whose replies, of this process or before, name another."""
+        known: dict[str, dict[str, int]] = self.store.meta().get("named", {})
+        named = {model: Counter(names) for model, names in known.items()}
+        for engine in self.engines:
+            named.setdefault(engine.backend.model, Counter()).update(engine.named)
+        self.store.set_meta({"named": named})
+        for model, names in named.items():
+            yield from notices(model, names)
 
     def _notices(self, ended: _Ended) -> Iterator[str]:
         if self.backends["answers"].teacher == "simulated":

@@ -113,6 +113,7 @@ def build_program(request: RunRequest, backends: Mapping[str, Backend]) -> DS2In
             teacher=answers.teacher,
             model=answers.model,
             merger="judge" if uses_judge(request) else None,
+            max_tokens_cap=request.engine.max_tokens_cap,
         ),
     )
     if request.program is not None:

@@ -41,6 +41,7 @@ class RunSummary:
         cost_at_least_usd: the part of it that is known.
         row_usd: the cost of an accepted row; None where it is not known or there is none.
         notices: what a reader should know.
+        examples: for each reason of the ledger's rejections the first unit that met it, in one line.
     """
 
     status: str
@@ -64,6 +65,7 @@ class RunSummary:
     cost_at_least_usd: float = 0.0
     row_usd: float | None = None
     notices: tuple[str, ...] = field(default=())
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:

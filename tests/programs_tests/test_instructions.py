@@ -87,7 +87,8 @@ def test_a_context_is_written_together_with_its_question() -> None:
 @pytest.mark.parametrize(
     ("reply", "task", "reason"),
     [
-        pytest.param("I cannot do that.", GSM8K, "unparsable", id="refusal"),
+        pytest.param("I cannot do that.", GSM8K, "refused", id="refusal"),
+        pytest.param("Here you go: 42", GSM8K, "unparsable", id="prose"),
         pytest.param("", GSM8K, "unparsable", id="nothing"),
         pytest.param(chat(question="q"), PUBMEDQA, "unparsable", id="field-missing"),
         pytest.param(said(chat(question="q"), "length"), GSM8K, "truncated", id="cut"),

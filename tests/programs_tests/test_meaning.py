@@ -398,7 +398,7 @@ def test_votes_written_before_intervals_still_load() -> None:
 
 
 def test_the_reading_has_a_version_of_its_own() -> None:
-    assert READING_VERSION == 2
+    assert READING_VERSION == 3
     assert Equivalence(TEXT).name == ""
     assert Equivalence(TEXT, Judge()).name == "1:judge"
     assert read_answer(TEXT, typed="it depends").key is None

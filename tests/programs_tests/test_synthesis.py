@@ -90,7 +90,7 @@ def test_a_unit_without_a_majority_says_why_and_keeps_its_votes() -> None:
 def test_a_unit_that_could_not_be_written_asks_for_no_answer() -> None:
     script = Script("I cannot do that.")
     outcome = made(script)
-    assert (outcome.rejection.stage, outcome.rejection.reason) == ("writer", "unparsable")
+    assert (outcome.rejection.stage, outcome.rejection.reason) == ("writer", "refused")
     assert (outcome.row, outcome.instruction, outcome.vote) == (None, None, None)
     assert len(script.calls) == 1
 

@@ -17,6 +17,7 @@ from scripted import Call, Script, chat, said
 from ds2.engines.budget import BudgetSpent
 from ds2.engines.retry import RetryPolicy
 from programs.answers import AnswerDraw
+from programs.redraw import REDRAW
 from programs.sampling import MODEL_FIXED, Temperatures
 from programs.stopping import Counts, Decision, fixed
 from programs.voting import SelfConsistency
@@ -34,7 +35,7 @@ def replies(*answers: str | tuple[str, str]) -> Callable[[Call], str]:
     """Return replies by sample number: an answer, or its steps and the answer; a lone text as is."""
 
     def reply(call: Call) -> str:
-        answer = answers[call.sample]
+        answer = answers[call.sample % REDRAW]
         if isinstance(answer, tuple):
             return chat(reasoning=answer[0], answer=answer[1])
         return answer if " " in answer else chat(reasoning=f"steps to {answer}", answer=answer)
@@ -309,7 +310,7 @@ def test_a_choice_is_read_by_letter_or_by_its_option() -> None:
             chat(reasoning="r", answer="B"),
             chat(reasoning="r", answer="Z"),
             "It falls, so the answer is (B).",
-        ][c.sample]
+        ][c.sample % REDRAW]
     )
     vote = vote_on(script, program, options=("up", "down", "flat"))
     assert vote.counts == (("B", 2),)
