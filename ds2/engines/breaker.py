@@ -72,7 +72,9 @@ class Breaker:
 
         Once given up nothing is held back any more, for nothing is worth waiting for.
         """
-        return not self.is_open or (self.state == "open" and now_s >= self.until_s)
+        if self.state == "closed":
+            return True
+        return self.state == "given up" or (self.state == "open" and now_s >= self.until_s)
 
     def left(self) -> bool:
         """Note that a call leaves; return whether it is the probe."""
@@ -83,9 +85,11 @@ class Breaker:
 
     def replied(self) -> bool:
         """Take in a word of a living endpoint; return whether the breaker closed for it."""
-        closed = self.is_open
-        self._heard, self._row, self.state = True, 0, "closed"
-        return closed
+        self._heard, self._row = True, 0
+        if self.state == "closed":
+            return False
+        self.state = "closed"
+        return True
 
     def failed(self, now_s: float, words: str, *, probe: bool, full: bool, jitter: float) -> bool:
         """Take in a failure; return whether a pause began, its first or its next.

@@ -8,9 +8,9 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from dspy import lm15
@@ -18,7 +18,8 @@ from dspy import lm15
 from ds2.engines.breaker import Breaker
 from ds2.engines.congestion import Congestion
 from ds2.engines.pace import Pace
-from ds2.engines.retry import is_full, is_overload
+from ds2.engines.retry import is_full
+from ds2.engines.slot import Slot, pay, words_of
 
 # The place of the running unit in the global order, -1 before the first: lower places go first, and
 # the call log notes for whom a call was made.
@@ -26,7 +27,6 @@ place: ContextVar[int] = ContextVar("ds2_place", default=-1)
 
 PAUSE_CAP_S = 60.0  # longest pause that a server can ask of everyone
 _SOON_S = 0.001  # an alarm that rings so soon after the moment is as good
-_WORDS = 160  # characters of an endpoint's own words in a notice
 
 
 class _Waiter(NamedTuple):
@@ -35,44 +35,6 @@ class _Waiter(NamedTuple):
     loop: asyncio.AbstractEventLoop
     granted: asyncio.Future[None]
     slot: Slot
-
-
-@dataclass(slots=True)
-class Slot:
-    """One call: when it was sent, by the steady clock, and how it went.
-
-    Args:
-        characters: of its prompt.
-        choices: replies that it asks for.
-        sent_s: when it was sent, seconds; None while it waits.
-        probe: it looks whether an endpoint that was down is back.
-        tokens: what it reserved of the tokens a minute.
-        overloaded: the endpoint turned it away because it has too much to do.
-        retry_after_s: how long the endpoint asked everyone to wait; None where it did not say.
-        replied: it brought a reply.
-        error: the weather that it met.
-        usage: what its reply took, where the endpoint says so.
-    """
-
-    characters: int = 0
-    choices: int = 1
-    sent_s: float | None = None
-    probe: bool = False
-    tokens: float = 0.0
-    overloaded: bool = False
-    retry_after_s: float | None = None
-    replied: bool = False
-    error: Exception | None = None
-    usage: lm15.Usage | None = None
-
-    def answered(self, usage: lm15.Usage | None = None) -> None:
-        """Note that the call brought a reply."""
-        self.replied, self.usage = True, usage
-
-    def failed(self, error: Exception) -> None:
-        """Note the weather that the call met."""
-        self.error, self.overloaded = error, is_overload(error)
-        self.retry_after_s = getattr(error, "retry_after", None)
 
 
 class Limiter:
@@ -162,7 +124,9 @@ class Limiter:
     async def _acquire(self, slot: Slot) -> None:
         loop = asyncio.get_running_loop()
         with self._lock:
-            self._refuse_if_gone()
+            gone = self._gone()
+            if gone is not None:
+                raise gone
             if not self._waiters and self._room(slot):
                 self._take(slot)
                 return
@@ -172,7 +136,7 @@ class Limiter:
             self._set_alarm()
         try:
             await waiter.granted
-        except BaseException:  # a cancellation, or a loop that is torn down
+        except BaseException:  # a cancellation, a loop that is torn down, an endpoint given up
             with self._lock:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
@@ -180,7 +144,6 @@ class Limiter:
             if slot.sent_s is not None:  # granted in the same moment: hand the slot on
                 self._release(slot, unsent=True)
             raise
-        self._refuse_if_gone()
 
     def _release(self, slot: Slot, *, unsent: bool = False) -> None:
         with self._lock:
@@ -193,7 +156,7 @@ class Limiter:
     def _note(self, slot: Slot, now_s: float, *, unsent: bool) -> str:
         """Take in how a call went; return what people should be told."""
         if self.pace is not None:
-            _settle(self.pace, slot, now_s, unsent=unsent)
+            pay(self.pace, slot, now_s, unsent=unsent)
         if self.control is not None:
             if slot.replied:
                 self.control.replied(now_s, self.in_flight)
@@ -208,14 +171,16 @@ class Limiter:
     def _tell(self, breaker: Breaker, slot: Slot, now_s: float) -> str:
         if slot.replied or isinstance(slot.error, lm15.RateLimitError):
             outage_s = breaker.outage_s(now_s)
-            return f"The endpoint answers again, after {outage_s:.0f} s." * breaker.replied()
+            if not breaker.replied():
+                return ""
+            return f"The endpoint answers again, after {outage_s:.0f} s."
         if slot.error is None:
             if slot.probe:
                 breaker.abandoned()
             return ""
         paused = breaker.failed(
             now_s,
-            _words(slot.error),
+            words_of(slot.error),
             probe=slot.probe,
             full=is_full(slot.error),
             jitter=random.random(),
@@ -230,24 +195,25 @@ class Limiter:
             return f"{said}, one call looks whether it is back"
         return f"{said}, next try in {max(0.0, breaker.until_s - now_s):.0f} s"
 
-    def _refuse_if_gone(self) -> None:
+    def _gone(self) -> lm15.ServerError | None:
+        """Return what to tell everyone who asks for a slot at an endpoint that was given up."""
         breaker = self.breaker
-        if breaker is not None and breaker.state == "given up":
-            patience_s = breaker.config.patience_s
-            raise lm15.ServerError(f"{breaker.words}, for more than {patience_s:g} s")
+        if breaker is None or breaker.state != "given up":
+            return None
+        return lm15.ServerError(f"{breaker.words}, for more than {breaker.config.patience_s:g} s")
 
     def _grant_waiters(self) -> None:
-        gone = self.breaker is not None and self.breaker.state == "given up"
+        gone = self._gone()
         while self._waiters and (gone or self._room(self._waiters[0].slot)):
             waiter = heapq.heappop(self._waiters)
             if waiter.loop.is_closed():
                 continue
-            if not gone:
+            if gone is None:
                 self._take(waiter.slot)
             try:
-                waiter.loop.call_soon_threadsafe(_grant, waiter.granted)
+                waiter.loop.call_soon_threadsafe(_settle, waiter.granted, gone)
             except RuntimeError:  # its loop was closed since
-                self.in_flight -= not gone
+                self.in_flight -= gone is None
         self._set_alarm()
 
     def _set_alarm(self) -> None:
@@ -256,7 +222,7 @@ class Limiter:
             return
         first, now_s = self._waiters[0], time.monotonic()
         ready_in_s = self._ready_in_s(now_s, first.slot)
-        if not 0 < ready_in_s < float("inf") or first.loop.is_closed():
+        if not 0 < ready_in_s < inf or first.loop.is_closed():
             return
         at_s = now_s + ready_in_s
         if self._alarm is not None:
@@ -264,7 +230,8 @@ class Limiter:
             if now_s < set_s <= at_s + _SOON_S and not loop.is_closed():
                 return
         self._alarm = (at_s, first.loop)
-        first.loop.call_soon_threadsafe(first.loop.call_later, ready_in_s, self._ring)
+        with suppress(RuntimeError):  # its loop was closed since; the next who comes sets another
+            first.loop.call_soon_threadsafe(first.loop.call_later, ready_in_s, self._ring)
 
     def _ring(self) -> None:
         with self._lock:
@@ -272,17 +239,16 @@ class Limiter:
             self._grant_waiters()
 
     def _ready_in_s(self, now_s: float, slot: Slot) -> float:
-        """Return how long a call has to wait, its turn and the limit aside, seconds."""
-        waits = [0.0, self._paused_until_s - now_s]
+        """Return how long a call has to wait, its turn and the limit aside; 0 or below for not at all."""
+        ready_in_s = self._paused_until_s - now_s
         if self.pace is not None:
-            waits.append(
-                self.pace.wait_s(now_s, self.pace.estimate.of(slot.characters, slot.choices))
-            )
+            tokens = self.pace.estimate.of(slot.characters, slot.choices)
+            ready_in_s = max(ready_in_s, self.pace.wait_s(now_s, tokens))
         if self.breaker is not None and not self.breaker.admits(now_s):
             # While the probe is out its return is the next moment.
             probing = self.breaker.state == "probing"
-            waits.append(float("inf") if probing else self.breaker.until_s - now_s)
-        return max(waits)
+            ready_in_s = max(ready_in_s, inf if probing else self.breaker.until_s - now_s)
+        return ready_in_s
 
     def _room(self, slot: Slot) -> bool:
         return self.in_flight < self.limit and self._ready_in_s(time.monotonic(), slot) <= 0
@@ -297,26 +263,10 @@ class Limiter:
         self.peak = max(self.peak, self.in_flight)
 
 
-def _settle(pace: Pace, slot: Slot, now_s: float, *, unsent: bool) -> None:
-    if unsent:
-        pace.give_back(now_s, slot.tokens)
+def _settle(granted: asyncio.Future[None], gone: Exception | None) -> None:
+    if granted.done():
         return
-    usage = slot.usage
-    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-        return  # what it reserved stands: an endpoint that says nothing may still have counted
-    pace.estimate.learn(slot.characters, usage.input_tokens, usage.output_tokens, slot.choices)
-    pace.settle(now_s, slot.tokens, usage.input_tokens + usage.output_tokens)
-
-
-def _words(error: Exception) -> str:
-    """Return status and the first line of what was said, cut short."""
-    said = " ".join(str(getattr(error, "message", error)).split("\n\n", 1)[0].split())
-    said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said)
-    said = said if len(said) <= _WORDS else said[:_WORDS] + "..."
-    status = getattr(error, "status", None)
-    return said if status is None else f"{status} ({said})"
-
-
-def _grant(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    if gone is None:
+        granted.set_result(None)
+    else:
+        granted.set_exception(gone)

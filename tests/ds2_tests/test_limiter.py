@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ds2.engines.limiter import Limiter, Slot, place
+from ds2.engines.limiter import Limiter, place
+from ds2.engines.slot import Slot
 
 
 async def hold(limiter: Limiter, until: asyncio.Event) -> None:
