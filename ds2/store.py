@@ -405,10 +405,12 @@ class RunStore:
     def _transact(self, batch: list[_Write]) -> list[Any]:
         connection = self._writer_connection
         connection.execute("BEGIN IMMEDIATE")
+        counted = dict(self._usage), self.added
         try:
             results = [write.work(connection) for write in batch]
             connection.execute("COMMIT")
         except BaseException:
+            self._usage, self.added = counted
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

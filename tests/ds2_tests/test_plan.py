@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2.config import preset
-from ds2.runtime.plan import ALL, KnownEnds, LevelPlan, ShuffledPlan, Unit, make_plan
+from ds2.runtime.plan import ALL, KEPT, KnownEnds, LevelPlan, ShuffledPlan, Unit, make_plan
 from signatures.bloom import LEVELS
 
 BANK = [f"keyword {i}" for i in range(8)]
@@ -30,6 +30,14 @@ def units_of(plan: ShuffledPlan) -> list[Unit]:
     while (unit := plan.unit(len(units))) is not None:
         units.append(unit)
     return units
+
+
+def test_a_place_far_back_is_found_again_though_few_are_remembered() -> None:
+    plan, fresh = level_plan(), level_plan()
+    far = len(LEVELS) * (KEPT + 500)
+    assert plan.unit(far) == fresh.unit(far)
+    assert all(plan.unit(place) == level_plan().unit(place) for place in (0, 600, far - 6))
+    assert plan.unit(far + 6) == fresh.unit(far + 6)
 
 
 def test_levels_take_turns_from_the_first_place_on() -> None:

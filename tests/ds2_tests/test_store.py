@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ds2.store import LOCK_NAME, STORE_NAME, RunStore, UnitRecord, Usage
+from ds2.store import LOCK_NAME, STORE_NAME, RunStore, UnitRecord, Usage, is_running
 from signatures.errors import StoreError
 from signatures.receipts import Receipt
 
@@ -231,6 +231,22 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
+def test_usage_counted_along_is_that_of_the_log(store: RunStore) -> None:
+    for number in range(7):
+        reply = receipt(f"k{number % 5}", input_tokens=number, output_tokens=2 * number or None)
+        put(store, reply, stage=("writer", "answers")[number % 2]).result()
+    with RunStore(store.folder, lock=False) as reader:
+        assert store.usage() == reader.usage()
+    assert store.added == sum(used.calls for used in store.usage().values()) == 5
+
+
+def test_a_held_lock_is_seen_and_a_free_one_too(tmp_path: Path) -> None:
+    assert not is_running(tmp_path)
+    with RunStore(tmp_path):
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)
+
+
 def test_a_full_disk_is_told_to_all_who_wait_and_loses_nothing_committed(tmp_path: Path) -> None:
     with RunStore(tmp_path) as store:
         put(store, receipt("kept", "x" * 100)).result()
@@ -248,8 +264,9 @@ def test_a_full_disk_is_told_to_all_who_wait_and_loses_nothing_committed(tmp_pat
         with pytest.raises(StoreError):
             store.flush()
         assert store.get("kept") is not None
+        assert (store.usage()["answers"].calls, store.added) == (1, 1)
     with RunStore(tmp_path) as again:
-        assert again.usage()["answers"].calls == 1
+        assert (again.usage()["answers"].calls, again.added) == (1, 0)
         assert put(again, receipt("after")).result().text == "a reply"
 
 
