@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ds2.cli.check import check
+from ds2.cli.doctor import doctor_command
 from ds2.cli.explain import explain_command
 from ds2.cli.export import export_command
 from ds2.cli.prompts import prompts_command
@@ -52,6 +53,7 @@ app.command("run", rich_help_panel="Make")(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
+app.command("doctor", rich_help_panel="Look")(doctor_command)
 app.command("report", rich_help_panel="Look")(report_command)
 app.command("watch", rich_help_panel="Look")(watch_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
@@ -62,6 +64,19 @@ app.command("replay", rich_help_panel="Look")(replay_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("push", rich_help_panel="Export")(push_command)
 app.command("simulate", rich_help_panel="Try")(simulate)
+
+
+def _bug() -> str:
+    """Return what is said above the traceback of a bug."""
+    import platform
+    from importlib.metadata import version
+
+    return (
+        f"This is a bug in ds2 {version('ds2-instruct')} (Python {platform.python_version()}, "
+        f"{platform.system()}). What was answered is kept in the run's folder.\n"
+        "Please report it at the project's issue tracker with the lines below; they may quote your "
+        "data, but never a key."
+    )
 
 
 def main() -> None:
@@ -75,3 +90,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        typer.echo(_bug(), err=True)
+        raise
