@@ -45,7 +45,7 @@ def synthesize(
         out: run folder; None for `runs/TASK-TARGET`.
         preset: `default` or `paper`.
         settings: any field of `RunConfig`, `EngineConfig` or `BudgetConfig`, such as `seed`,
-            `policy`, `concurrency`, `api_base`, `max_calls`.
+            `policy`, `concurrency`, `api_base`, `price`, `budget_usd`.
 
     Raises:
         DS2Error: something you can mend; what was answered is kept in the run folder.

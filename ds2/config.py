@@ -183,14 +183,20 @@ class EngineConfig(_Settings):
 
 
 class BudgetConfig(_Settings):
-    """When to stop.
+    """When to stop. None is no limit; what earlier processes used counts, but for minutes.
 
     Args:
-        max_calls: most calls over the life of the run; None for no limit.
+        budget_usd: most that all calls of the run may cost, US dollars, above 0.
+        budget_tokens: most tokens they may read and write.
+        budget_calls: most calls.
+        budget_minutes: longest time one process works on the run, above 0.
         stage_check: stop when a stage's first replies are mostly unusable.
     """
 
-    max_calls: int | None = Field(default=None, ge=1)
+    budget_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    budget_tokens: int | None = Field(default=None, ge=1)
+    budget_calls: int | None = Field(default=None, ge=1)
+    budget_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     stage_check: bool = True
 
 

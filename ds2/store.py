@@ -58,7 +58,8 @@ CREATE TABLE IF NOT EXISTS units (
 
 _USAGE = (
     "SELECT stage, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
-    " coalesce(sum(reasoning_tokens), 0), sum(output_tokens IS NULL) FROM calls GROUP BY 1"
+    " coalesce(sum(reasoning_tokens), 0), sum(input_tokens IS NULL OR output_tokens IS NULL)"
+    " FROM calls GROUP BY 1"
 )
 _RECEIPT = (
     "key, text, finish_reason, thinking, model, input_tokens, output_tokens, reasoning_tokens"
@@ -282,6 +283,21 @@ class RunStore:
         rows = self._usage.items() if self._writes else ((s, n) for s, *n in self._all(_USAGE))
         return {stage: Usage(*numbers) for stage, numbers in sorted(rows)}
 
+    def unreported(self) -> dict[str, tuple[int, int, int, int]]:
+        """Return the calls that did not report their tokens: number, bytes sent and said, limits.
+
+        By stage; the limits on their replies, in tokens, are summed.
+        """
+        rows = self._all(
+            "SELECT c.stage, count(*),"
+            " sum(length(CAST(p.prompt AS BLOB)) + length(CAST(c.options AS BLOB))),"
+            " sum(length(CAST(c.text AS BLOB)) + length(CAST(c.thinking AS BLOB))),"
+            " sum(coalesce(json_extract(c.options, '$.max_tokens'), 0))"
+            " FROM calls c JOIN prompts p ON p.id = c.prompt_id"
+            " WHERE c.input_tokens IS NULL OR c.output_tokens IS NULL GROUP BY 1"
+        )
+        return {stage: (calls, sent, said, limit) for stage, calls, sent, said, limit in rows}
+
     def calls_by_state(self) -> dict[str, int]:
         """Return how many logged calls were made for units of each state.
 
@@ -356,7 +372,7 @@ class RunStore:
         """Take a reply that was added into the usage of its stage; on the writer's thread."""
         self.added += 1
         tokens = (receipt.input_tokens, receipt.output_tokens, receipt.reasoning_tokens)
-        more = (1, *(n or 0 for n in tokens), int(receipt.output_tokens is None))
+        more = (1, *(n or 0 for n in tokens), int(None in tokens[:2]))
         before = self._usage.get(stage, (0, 0, 0, 0, 0))
         self._usage[stage] = [a + b for a, b in zip(before, more, strict=True)]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.table import Table
 
+    from ds2.config import BudgetConfig
     from ds2.engines.base import Backend
     from ds2.runtime.runner import Progress
     from ds2.runtime.session import RunRequest
@@ -53,8 +54,7 @@ class Watcher:
             )
         remote = sorted({b.model for b in backends.values() if b.remote})
         if remote:
-            limit = request.budget.max_calls
-            capped = "" if limit is None else f", held to {limit:,} by --max-calls"
+            capped = _budgets(request.budget)
             self._say(f"Asking {', '.join(remote)}: at worst {worst_calls:,} calls{capped}.")
 
     def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None:
@@ -147,24 +147,40 @@ def closing_line(summary: RunSummary) -> str:
     """Return where the dataset is, or why the run stopped and the one thing to do."""
     if summary.exit_code == 0:
         return f"Dataset: {summary.out}/dataset"
-    reason, todo = ending(summary.status)
+    reason, todo = ending(summary.status, summary.stopped_by)
     rows = f"{summary.ledger['accepted']:,} of {summary.target:,} rows"
     return f"Stopped ({reason}) with {rows}. {todo}"
 
 
-def ending(status: str) -> tuple[str, str]:
-    """Return why a run stopped, by its status, and the one thing to do."""
-    return _REASONS.get(status, status), _NEXT.get(status, "Give the same command to continue.")
+def ending(status: str, stopped_by: str | None = None) -> tuple[str, str]:
+    """Return why a run stopped, by its status and its budget, and the one thing to do."""
+    which = stopped_by or "calls"
+    reason = _REASONS.get(status, status).format(which=_spoken(which))
+    return reason, _NEXT.get(status, "Give the same command to continue.").format(which=which)
+
+
+def _budgets(config: BudgetConfig) -> str:
+    """Return what holds a run, as the end of a sentence; nothing where nothing does."""
+    held = [
+        f"{value:,} {_spoken(name)}"
+        for name in ("usd", "tokens", "calls", "minutes")
+        if (value := getattr(config, f"budget_{name}")) is not None
+    ]
+    return f", held to {' and '.join(held)}" if held else ""
+
+
+def _spoken(budget: str) -> str:
+    return "USD" if budget == "usd" else budget
 
 
 _REASONS = {
-    "budget": "the call budget is spent",
+    "budget": "the budget of {which} is spent",
     "candidates": "the candidate cap is reached",
     "exhausted": "the plan has no more units",
     "endpoint": "the endpoint does not answer",
 }
 _NEXT = {
-    "budget": "Give the same command with a larger --max-calls to continue.",
+    "budget": "Give the same command with a larger --budget-{which} to continue.",
     "candidates": "Look at the rejections above, or give the same command with a larger --max-candidates.",
     "exhausted": "A larger --target plans more.",
     "endpoint": "Give the same command again once it does.",

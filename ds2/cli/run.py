@@ -67,8 +67,17 @@ def run_command(
         str | None, typer.Option(help='When a vote has seen enough, such as "lead(3, 9)".')
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", "-c", help="Calls in flight.")] = 64,
-    max_calls: Annotated[
-        int | None, typer.Option(help="Stop after so many calls; the run can be continued.")
+    budget_usd: Annotated[
+        float | None, typer.Option(help="Stop before the run costs more, US dollars.")
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(help="Stop before it uses more tokens.")
+    ] = None,
+    budget_calls: Annotated[
+        int | None, typer.Option(help="Stop before it makes more calls.")
+    ] = None,
+    budget_minutes: Annotated[
+        float | None, typer.Option(help="Stop before this command takes longer.")
     ] = None,
     max_candidates: Annotated[
         int | None, typer.Option(help="Most units to decide; 4 x target if not given.")
@@ -159,7 +168,13 @@ def run_command(
             "tpm": tpm,
             "patience_s": patience,
         },
-        {"max_calls": max_calls, "stage_check": stage_check},
+        {
+            "budget_usd": budget_usd,
+            "budget_tokens": budget_tokens,
+            "budget_calls": budget_calls,
+            "budget_minutes": budget_minutes,
+            "stage_check": stage_check,
+        },
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},
     )
     summary = _run(request, quiet=quiet)

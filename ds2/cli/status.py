@@ -151,5 +151,5 @@ def _closing(status: RunStatus) -> Iterator[str]:
     elif status.state != "running":
         if status.why:
             yield plain(status.why)
-        reason, todo = _ENDINGS.get(status.state) or ending(status.state)
+        reason, todo = _ENDINGS.get(status.state) or ending(status.state, status.stopped_by)
         yield f"Stopped: {reason}. {todo}"

@@ -9,7 +9,7 @@ import dspy
 
 from ds2.engines.base import Backend
 from ds2.engines.breaker import PATIENCE_S, Breaker, BreakerConfig
-from ds2.engines.budget import CallBudget
+from ds2.engines.budget import Budget
 from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
 from ds2.engines.logged import (
@@ -30,7 +30,7 @@ def logged_lm(
     log: CallLog | None = None,
     limiter: Limiter | None = None,
     retry: RetryPolicy | None = None,
-    budget: CallBudget | None = None,
+    budget: Budget | None = None,
     stage: str = "program",
     **options: Any,
 ) -> dspy.LM:
@@ -43,7 +43,7 @@ def logged_lm(
         log: where replies are kept; None keeps them in memory.
         limiter: the limit to share with other stages on this backend; None makes one of 64.
         retry: how the weather is waited out.
-        budget: how many calls may be paid, shared with other stages; None for no limit.
+        budget: what may be used, shared with other stages; None for no limit.
         stage: the name of the stage in the log.
         options: options of `dspy.LM` for every call, such as `temperature`.
     """

@@ -21,7 +21,7 @@ from dspy.lm15 import Message, Request, Response, TextPart, ThinkingPart, Usage
 from dspy.utils.callback import BaseCallback
 
 from ds2.engines.base import AsyncEngine, Backend
-from ds2.engines.budget import CallBudget
+from ds2.engines.budget import Budget
 from ds2.engines.limiter import Limiter, place
 from ds2.engines.retry import WEATHER, RetryPolicy
 from signatures.receipts import Receipt, report
@@ -107,7 +107,7 @@ class LoggedEngine:
         limiter: the limit of this (endpoint, model), shared by all stages.
         stage: named in the log: keywords, writer, answers or judge.
         retry: how the weather is waited out.
-        budget: how many calls may be paid, shared by all stages.
+        budget: what may be used, shared by all stages.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ class LoggedEngine:
         *,
         stage: str,
         retry: RetryPolicy | None = None,
-        budget: CallBudget | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.backend = backend
         self.log = log
         self.limiter = limiter
         self.stage = stage
         self.retry = retry or RetryPolicy(breaker=limiter.breaker)
-        self.budget = budget or CallBudget()
+        self.meter = (budget or Budget()).meter(backend)
         self.named: Counter[str] = Counter()  # replies by the name that they give their model
         self._lock = threading.Lock()
         self._flights: dict[str, Future[Receipt]] = {}
@@ -217,19 +217,18 @@ class LoggedEngine:
                 slot.answered(response.usage)
                 return response, time.monotonic() - (slot.sent_s or 0.0)
 
-        self.budget.take()
+        held = await self.meter.reserve(prompt, options, limit=request.config.max_tokens)
         try:
             response, latency_s = await self.retry.run(attempt)
         except BaseException as error:
             # A call that was cancelled on the wire may still be billed: the budget fails closed.
-            if sent and isinstance(error, asyncio.CancelledError):
-                self.budget.lose()
-            else:
-                self.budget.give_back()
+            self.meter.release(held, lost=sent and isinstance(error, asyncio.CancelledError))
             raise
         self.named[response.model or ""] += 1
+        receipt = _receipt(key, response)
+        self.meter.settle(held, [receipt])
         return self.log.put(
-            _receipt(key, response),
+            receipt,
             stage=self.stage,
             place=place.get(),
             prompt=prompt,

@@ -25,15 +25,17 @@ class Cost:
     Args:
         usd: US dollars; None where a price is not known or a reply did not report its tokens.
         at_least_usd: the part that is known, never above `usd`.
+        priced: every price is known.
     """
 
     usd: float | None = 0.0
     at_least_usd: float = 0.0
+    priced: bool = True
 
     def __add__(self, other: Cost) -> Cost:
         """Return both together; unknown if one of them is."""
         known = None if self.usd is None or other.usd is None else self.usd + other.usd
-        return Cost(known, self.at_least_usd + other.at_least_usd)
+        return Cost(known, self.at_least_usd + other.at_least_usd, self.priced and other.priced)
 
     def each_usd(self, number: int) -> float | None:
         """Return the price of one of `number`, such as of an accepted row; None where unknown."""
@@ -49,7 +51,7 @@ def cost_of(usage: Usage, price: Price | None) -> Cost:
     if usage.calls == 0 or (price is not None and price.is_free):
         return Cost()
     if price is None:
-        return Cost(None)
+        return Cost(None, priced=False)
     known = price.cost_usd(usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
     return Cost(None if usage.unreported else known, known)
 

@@ -16,7 +16,7 @@ from signatures.errors import DS2Error
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ds2.engines.budget import CallBudget
+    from ds2.engines.budget import Budget
     from ds2.engines.logged import LoggedEngine
     from ds2.runtime.runner import Progress
     from ds2.store import RunStore
@@ -168,7 +168,7 @@ class Heartbeat:
         self,
         store: RunStore,
         engines: Sequence[LoggedEngine],
-        budget: CallBudget,
+        budget: Budget,
         progress: Progress,
         clock: Clock | None = None,
     ) -> None:
@@ -240,6 +240,7 @@ class Heartbeat:
             "by_level": dict(progress.by_level),
             "new_calls": self._store.added,
             "cancelled_calls": self._budget.lost,
+            "stopped_by": self._budget.stopped_by,
             "rate": None if rate is None else {k: round(v, 2) for k, v in rate._asdict().items()},
             "time_left_s": time_left_s(progress, unit_calls, rate),
             "limits": limits,

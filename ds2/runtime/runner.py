@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 from ds2.config import RunConfig
 from ds2.engines.base import Backend
-from ds2.engines.budget import BudgetSpent, CallBudget
+from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.logged import LoggedEngine
 from ds2.fingerprint import fingerprint
+from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.examples import example_of
 from ds2.runtime.folder import resolved, write_json, write_rows
@@ -131,6 +132,7 @@ async def run(
     """
     began_s = time.monotonic()
     backends = backends_for(request, resolve)
+    check_measurable(request.budget, backends)
     program = build_program(request, backends)
     open_folder(request.out)
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
@@ -138,7 +140,7 @@ async def run(
         write_json(request.out / "config.json", resolved(request, backends))
         keep_prices(store, backends)
         logged = _calls(store)
-        budget = CallBudget(request.budget.max_calls, spent=logged)
+        budget = open_budget(request.budget, backends, store)
         engines = connect(
             program,
             backends,
@@ -183,7 +185,7 @@ class _Job:
         store: RunStore,
         observer: Observer | None,
         identity: Mapping[str, Any],
-        budget: CallBudget,
+        budget: Budget,
     ) -> None:
         self.request, self.backends, self.budget = request, backends, budget
         self.program, self.store, self.observer = program, store, observer
@@ -198,13 +200,9 @@ class _Job:
 
     async def work(self) -> _Ended:
         """Run the stages and return how they ended; what is in flight is booked as pending."""
-        config = self.request.config
-        work = ProgramWork(self.program, self.backends, answered=lambda: _calls(self.store) > 0)
         try:
-            with work.failures("keywords"):
-                grown = await self.program.aexpand(config.bank, config.seed)
-            self._keep_bank(grown.bank, grown.stopped, grown.rounds)
-            return await self._units(grown.bank, work)
+            async with asyncio.timeout(self.budget.seconds_left) as line:
+                return await self._stages()
         except BudgetSpent:
             return _Ended("budget")
         except asyncio.CancelledError as error:
@@ -212,11 +210,22 @@ class _Job:
         except RunStoppedError as error:
             return _Ended("endpoint", error)
         except BaseException as error:
+            if isinstance(error, TimeoutError) and line.expired():
+                self.budget.stopped_by = "minutes"
+                return _Ended("budget")
             # The run ends with this error; only that no unit was lost on the way is still to say.
             problem = self.ledger.imbalance()
             if problem is not None:
                 raise unbalanced(self.request.out, problem) from error
             raise
+
+    async def _stages(self) -> _Ended:
+        config = self.request.config
+        work = ProgramWork(self.program, self.backends, answered=lambda: _calls(self.store) > 0)
+        with work.failures("keywords"):
+            grown = await self.program.aexpand(config.bank, config.seed)
+        self._keep_bank(grown.bank, grown.stopped, grown.rounds)
+        return await self._units(grown.bank, work)
 
     def conclude(self, ended: _Ended, logged: int, began_s: float) -> RunSummary:
         """Write the dataset, the card and the summary from the store; return the summary.
@@ -250,6 +259,7 @@ class _Job:
         agreement = self.progress.agreement_sum
         return RunSummary(
             status=ended.status if problem is None else "unbalanced",
+            stopped_by=self.budget.stopped_by if ended.status == "budget" else None,
             task=request.task.name,
             model=self.backends["answers"].model,
             teacher=self.backends["answers"].teacher,
@@ -306,7 +316,7 @@ class _Job:
             cause = "budget"
             raise
         except asyncio.CancelledError:
-            cause = "interrupted"
+            cause = "budget" if self.budget.seconds_left == 0 else "interrupted"
             raise
         except RunStoppedError:
             cause = "endpoint"
@@ -350,7 +360,7 @@ class _Job:
         Otherwise a small budget would be spent on beginnings. It decides nothing about the rows.
         """
         most = self.request.engine.concurrency
-        left = self.budget.left
+        left = self.budget.calls_left
         a_unit = 1 + parse_policy(self.request.config.policy).max_draws
         return most if left is None else max(1, min(most, left // a_unit))
 
@@ -406,6 +416,12 @@ class _Job:
     def _notices(self, ended: _Ended) -> Iterator[str]:
         if self.backends["answers"].teacher == "simulated":
             yield "The rows are from the simulated teacher: for trying the pipeline, not for training."
+        short = self.budget.short_of
+        if ended.status == "budget" and short is not None and short.tokens:
+            yield (
+                f"The next call could use {short.tokens:,} tokens, its prompt and the whole of "
+                "--max-tokens: more than is left. None is begun that could cross the line."
+            )
         if isinstance(ended.error, RunStoppedError):
             yield str(ended.error)
         if self.keywords and self.keywords["stopped"] != "size":

@@ -12,7 +12,7 @@ import dspy
 
 from ds2.config import BudgetConfig, EngineConfig, RunConfig
 from ds2.engines.base import Backend
-from ds2.engines.budget import CallBudget
+from ds2.engines.budget import Budget
 from ds2.engines.limiter import Limiter
 from ds2.engines.lm import engine_of, limiter_for, logged_lm
 from ds2.engines.logged import CallLog, LoggedEngine
@@ -127,7 +127,7 @@ def connect(
     *,
     log: CallLog,
     engine: EngineConfig,
-    budget: CallBudget,
+    budget: Budget,
     on_notice: Callable[[str], None] | None = None,
 ) -> list[LoggedEngine]:
     """Give each stage of the program its language model; stages on one backend share its limits.

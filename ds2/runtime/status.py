@@ -42,6 +42,7 @@ class RunStatus:
         limits: by model: calls in flight, the most there may be, and what holds them there.
         pid, began_s, beat_s: that process, when it began and last gave a sign, in Unix time.
         silent_s: seconds without a sign from a process that holds the run; None within the usual.
+        stopped_by: the budget that ended it: calls, tokens, usd or minutes.
     """
 
     folder: str
@@ -65,6 +66,7 @@ class RunStatus:
     began_s: float | None
     beat_s: float | None
     silent_s: float | None = None
+    stopped_by: str | None = None
 
     @property
     def calls(self) -> int:
@@ -125,6 +127,7 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
             began_s=beat.get("began_s"),
             beat_s=beat.get("beat_s"),
             silent_s=round(silent_s, 1) if silent_s > SILENT_S else None,
+            stopped_by=beat.get("stopped_by"),
         )
 
 

@@ -40,6 +40,7 @@ class RunSummary:
         cost_usd: what all calls in the log cost; None where that is not known.
         cost_at_least_usd: the part of it that is known.
         row_usd: the cost of an accepted row; None where it is not known or there is none.
+        stopped_by: which budget ended it: calls, tokens, usd or minutes; None for any other end.
         notices: what a reader should know.
         examples: for each reason of the ledger's rejections the first unit that met it, in one line.
     """
@@ -64,6 +65,7 @@ class RunSummary:
     cost_usd: float | None = None
     cost_at_least_usd: float = 0.0
     row_usd: float | None = None
+    stopped_by: str | None = None
     notices: tuple[str, ...] = field(default=())
     examples: dict[str, str] = field(default_factory=dict)
 

@@ -101,7 +101,7 @@ def _serve() -> None:
 
     # A first run imports the rest; it ends before it writes rows, which would start threads.
     with tempfile.TemporaryDirectory() as out:
-        _run({"out": out, **json.loads(sys.stdin.readline()), "max_calls": 1})
+        _run({"out": out, **json.loads(sys.stdin.readline()), "budget_calls": 1})
     assert threading.active_count() == 1, "a fork would inherit locks that nobody holds"
     _say("ready")
     for line in sys.stdin:

@@ -72,14 +72,14 @@ def test_a_task_may_be_given_as_an_object_or_a_path(tmp_path: Path) -> None:
 
 def test_a_run_that_stops_says_so_and_can_go_on(tmp_path: Path) -> None:
     with pytest.raises(RunStoppedError, match="accepted rows must reach the target of 6") as stop:
-        ds2.synthesize("gsm8k", 6, out=tmp_path, max_calls=20)
+        ds2.synthesize("gsm8k", 6, out=tmp_path, budget_calls=20)
     assert stop.value.exit_code == 3
     assert len(ds2.synthesize("gsm8k", 6, out=tmp_path)) == 6
 
 
 def test_settings_of_all_three_kinds_are_taken(tmp_path: Path) -> None:
     rows = ds2.synthesize(
-        "gsm8k", 2, out=tmp_path, policy="fixed(3, 0.6)", concurrency=2, max_calls=10_000
+        "gsm8k", 2, out=tmp_path, policy="fixed(3, 0.6)", concurrency=2, budget_calls=10_000
     )
     assert set(rows["samples"]) == {3}
 

@@ -119,8 +119,8 @@ def test_an_engine_setting_out_of_its_range_is_told(changes: dict[str, Any], wor
 
 
 def test_a_budget_of_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="max_calls must be greater than or equal to 1"):
-        BudgetConfig.build(max_calls=0)
+    with pytest.raises(ConfigError, match="budget_calls must be greater than or equal to 1"):
+        BudgetConfig.build(budget_calls=0)
 
 
 def test_an_unknown_preset_is_refused() -> None:
@@ -138,5 +138,5 @@ def test_a_stage_has_its_own_model_or_the_common_one() -> None:
 
 
 def test_what_only_says_when_to_stop_or_how_to_reach_is_no_run_setting() -> None:
-    outside = {"max_calls", "stage_check", "concurrency", "timeout_s", "api_base", "model"}
+    outside = {"budget_calls", "stage_check", "concurrency", "timeout_s", "api_base", "model"}
     assert not outside & set(RunConfig.model_fields)

@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> RunStore:
 def test_no_calls_cost_nothing_and_unknown_prices_make_it_unknown() -> None:
     nothing, some = Usage(0, 0, 0, 0, 0), Usage(2, 1_000_000, 100_000, 0, 0)
     assert cost_of(nothing, None) == Cost(0.0, 0.0)
-    assert cost_of(some, None) == Cost(None, 0.0)
+    assert cost_of(some, None) == Cost(None, 0.0, priced=False)
     assert cost_of(some, PRICE) == Cost(2.0, 2.0)
     assert cost_of(some, FREE) == Cost(0.0, 0.0)
 
@@ -66,7 +66,7 @@ def test_the_store_alone_says_what_a_run_has_cost(store: RunStore) -> None:
 
 def test_a_store_without_prices_costs_an_unknown_amount(store: RunStore) -> None:
     logged(store, "1")
-    assert run_cost(store)["answers"] == Cost(None, 0.0)
+    assert run_cost(store)["answers"] == Cost(None, 0.0, priced=False)
 
 
 def test_what_an_earlier_model_cost_is_settled_at_its_own_price(store: RunStore) -> None:
@@ -93,7 +93,7 @@ def test_a_new_price_of_the_same_model_is_that_of_all_its_calls(store: RunStore)
 def test_the_cost_of_a_run_is_right_across_its_stops(tmp_path: Path) -> None:
     whole = go(tmp_path / "whole", 6, price=(0.4, 1.6), concurrency=1)
     for stop in (20, 45):
-        stopped = go(tmp_path / "parts", 6, price=(0.4, 1.6), concurrency=1, max_calls=stop)
+        stopped = go(tmp_path / "parts", 6, price=(0.4, 1.6), concurrency=1, budget_calls=stop)
         assert stopped.cost_usd is not None
         assert whole.cost_usd is not None
         assert 0 < stopped.cost_usd < whole.cost_usd

@@ -196,7 +196,7 @@ def test_a_run_goes_on_from_a_crash_image_whose_last_commit_is_torn(
 ) -> None:
     live, image = tmp_path / "live", tmp_path / "image"
     image.mkdir()
-    server.finish(live, max_calls=40)
+    server.finish(live, budget_calls=40)
     # The store of a closed run has no log left: what follows is written into one.
     with RunStore(live) as store:
         put(store, 1).result(10)

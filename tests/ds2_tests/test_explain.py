@@ -144,7 +144,7 @@ def test_a_surplus_unit_shows_what_it_had_drawn(tmp_path: Path) -> None:
 
 
 def test_an_undecided_unit_shows_what_is_there(tmp_path: Path) -> None:
-    go(tmp_path, 12, max_calls=20, concurrency=16)
+    go(tmp_path, 12, budget_calls=20, concurrency=16)
     with sqlite3.connect(tmp_path / STORE_NAME) as connection:
         connection.execute("DELETE FROM units")
     connection.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ds2.engines.budget import CallBudget
+from ds2.engines.budget import Budget
 from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
 from ds2.runtime.heartbeat import (
@@ -120,7 +120,7 @@ def test_more_calls_under_way_than_are_needed_leave_no_time() -> None:
 def test_an_error_is_noted_as_the_end_and_a_bugs_message_is_kept_out(tmp_path: Path) -> None:
     def after(error: Exception) -> dict[str, Any]:
         with RunStore(tmp_path) as store:
-            beat = Heartbeat(store, (), CallBudget(), progress())
+            beat = Heartbeat(store, (), Budget(), progress())
 
             async def fail() -> None:
                 async with beat.beating():

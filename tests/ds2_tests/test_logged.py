@@ -15,7 +15,8 @@ from dspy.lm15 import Config, Message, Request, Response, TextPart, ThinkingPart
 from dspy.utils.exceptions import LMError
 from scripted import Call, Script, said
 
-from ds2.engines.budget import BudgetSpent, CallBudget
+from ds2.config import BudgetConfig
+from ds2.engines.budget import Amount, Budget, BudgetSpent
 from ds2.engines.limiter import Limiter, place
 from ds2.engines.lm import engine_of, logged_lm, neutral_name
 from ds2.engines.logged import LoggedEngine, MemoryLog, SyncHalf, call_key, sample_number
@@ -417,6 +418,11 @@ def test_a_failure_is_of_everyone_who_waits_and_of_no_later_call() -> None:
     assert asked(logged).text == "reply"
 
 
+def calls(number: int) -> Budget:
+    """Return a budget with so many calls left."""
+    return Budget(BudgetConfig(budget_calls=number + 1), spent=Amount(calls=1))
+
+
 def test_retries_hold_no_slot_while_they_wait() -> None:
     script = Script("reply", failures={0: lm15.RateLimitError("slow down", retry_after=0.05)})
     limiter = Limiter(1)
@@ -435,7 +441,7 @@ def test_retries_hold_no_slot_while_they_wait() -> None:
 
 def test_the_budget_is_never_overshot_by_calls_in_flight() -> None:
     script = Script("reply", latency=lambda _: 0.001)
-    logged = engine(script, budget=CallBudget(7), limiter=Limiter(4))
+    logged = engine(script, budget=calls(7), limiter=Limiter(4))
 
     async def many() -> list[BaseException | Response]:
         work = (ask(logged, f"{i % 20}") for i in range(60))
@@ -449,12 +455,12 @@ def test_the_budget_is_never_overshot_by_calls_in_flight() -> None:
 def test_what_the_log_holds_costs_nothing() -> None:
     log = MemoryLog()
     asked(engine(Script("reply"), log))
-    assert asked(engine(Script("other"), log, budget=CallBudget(0))).text == "reply"
+    assert asked(engine(Script("other"), log, budget=calls(0))).text == "reply"
 
 
 def test_a_call_that_failed_gives_its_budget_back() -> None:
     script = Script("reply", failures={0: lm15.AuthError("no")})
-    logged = engine(script, budget=CallBudget(1))
+    logged = engine(script, budget=calls(1))
     with pytest.raises(lm15.AuthError):
         asked(logged)
     assert asked(logged).text == "reply"
@@ -464,7 +470,7 @@ def test_a_call_that_failed_gives_its_budget_back() -> None:
 
 def test_a_call_cancelled_on_the_wire_keeps_its_budget_for_it_may_be_billed() -> None:
     script = Script("reply", latency=lambda _: 0.005)
-    logged = engine(script, budget=CallBudget(2))
+    logged = engine(script, budget=calls(2))
 
     async def cancelled() -> None:
         task = asyncio.create_task(ask(logged))
@@ -482,7 +488,7 @@ def test_a_call_cancelled_on_the_wire_keeps_its_budget_for_it_may_be_billed() ->
 def test_random_cancellations_leave_nothing_in_flight(seed: int) -> None:
     rng = random.Random(seed)
     script = Script("reply", latency=lambda _: rng.random() / 2000)
-    limiter, budget = Limiter(3), CallBudget(1000)
+    limiter, budget = Limiter(3), calls(1000)
     logged = engine(script, limiter=limiter, budget=budget)
 
     async def scenario() -> None:
@@ -500,7 +506,7 @@ def test_random_cancellations_leave_nothing_in_flight(seed: int) -> None:
     assert limiter.peak <= 3
     assert (limiter.in_flight, limiter.waiting, script.in_flight) == (0, 0, 0)
     assert logged._flights == {}
-    assert budget._taken == len(script.calls)
+    assert budget.spent.calls == 1 + len(script.calls)
 
 
 def test_a_rollout_id_makes_a_new_call_and_is_not_sent() -> None:

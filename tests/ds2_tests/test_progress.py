@@ -110,9 +110,21 @@ def test_the_cost_is_told_as_far_as_it_is_known(
 
 
 @pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ("usd", "budget of USD"),
+        ("minutes", "larger --budget-minutes"),
+        ("tokens", "--budget-tokens"),
+    ],
+)
+def test_a_budget_stop_names_its_budget(which: str, words: str) -> None:
+    assert words in closing_line(replace(SUMMARY, status="budget", stopped_by=which))
+
+
+@pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("budget", "larger --max-calls"),
+        ("budget", "larger --budget-calls"),
         ("candidates", "--max-candidates"),
         ("exhausted", "--target"),
         ("endpoint", "same command again"),
@@ -151,8 +163,11 @@ def test_the_worst_case_is_told_of_a_model_that_may_cost(
     assert began(capsys, tmp_path) == "Asking gpt: at worst 2,691 calls.\n"
     assert began(capsys, tmp_path, mixed=True) == "Asking gpt: at worst 2,691 calls.\n"
     assert (
-        began(capsys, tmp_path, max_calls=500)
-        == "Asking gpt: at worst 2,691 calls, held to 500 by --max-calls.\n"
+        began(capsys, tmp_path, budget_calls=500)
+        == "Asking gpt: at worst 2,691 calls, held to 500 calls.\n"
+    )
+    assert began(capsys, tmp_path, budget_usd=2.5, budget_tokens=10_000).endswith(
+        ", held to 2.5 USD and 10,000 tokens.\n"
     )
     assert began(capsys, tmp_path, quiet=True) == ""
 

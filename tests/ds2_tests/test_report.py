@@ -145,7 +145,7 @@ def test_two_runs_stand_side_by_side(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_report_of_a_run_that_made_nothing_says_so(tmp_path: Path) -> None:
-    go(tmp_path / "cut", 12, max_calls=2)
+    go(tmp_path / "cut", 12, budget_calls=2)
     page = report_page(ReportRequest((tmp_path / "cut",)))
     assert Elements(page).unclosed == []
     assert "0 of 12" in page

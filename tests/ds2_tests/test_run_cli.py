@@ -65,7 +65,7 @@ def test_json_is_all_that_stands_on_stdout(ds2: Command, tmp_path: Path) -> None
 
 
 def test_json_keeps_the_exit_code_of_a_stop(ds2: Command) -> None:
-    ended = ds2("run", "gsm8k", "--target", 6, "--max-calls", 9, "--json")
+    ended = ds2("run", "gsm8k", "--target", 6, "--budget-calls", 9, "--json")
     assert ended.code == 3
     assert json.loads(ended.out)["status"] == "budget"
 
@@ -96,12 +96,12 @@ def test_a_run_has_a_folder_of_its_own(
 def test_a_budget_stop_says_how_to_go_on_and_going_on_gives_the_same_bytes(
     ds2: Command, tmp_path: Path
 ) -> None:
-    stopped = ds2("run", "gsm8k", "-n", 6, "--max-calls", 50, "--out", "a")
+    stopped = ds2("run", "gsm8k", "-n", 6, "--budget-calls", 50, "--out", "a")
     assert stopped.code == 3
     assert "pending" in stopped.out
     assert "budget" in stopped.out
     assert stopped.out.splitlines()[-1].endswith(
-        "of 6 rows. Give the same command with a larger --max-calls to continue."
+        "of 6 rows. Give the same command with a larger --budget-calls to continue."
     )
     assert ds2("run", "gsm8k", "-n", 6, "--out", "a").code == 0
     assert ds2("run", "gsm8k", "-n", 6, "--out", "b", "-c", 1).code == 0
@@ -128,7 +128,7 @@ MISTAKES = {
     "negative target": (["gsm8k", "--target", -3], "greater than or equal to 1 (got -3)"),
     "concurrency 0": (["gsm8k", "--concurrency", 0], "concurrency must be greater"),
     "negative seed": (["gsm8k", "--seed", -1], "seed must be greater than or equal to 0"),
-    "no calls": (["gsm8k", "--max-calls", 0], "max_calls must be greater than or equal to 1"),
+    "no calls": (["gsm8k", "--budget-calls", 0], "budget_calls must be greater than or equal to 1"),
     "no candidates": (["gsm8k", "--max-candidates", 0], "candidates must be greater"),
     "timeout 0": (["gsm8k", "--timeout", 0], "timeout_s must be greater than 0"),
     "no tokens": (["gsm8k", "--max-tokens", 0], "max_tokens must be greater"),
@@ -269,4 +269,4 @@ def test_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "--max-calls" in ended.stdout
+    assert "--budget-calls" in ended.stdout

@@ -53,7 +53,7 @@ def complete(case: Case) -> None:
 
 
 def budget(case: Case) -> None:
-    case.settings["max_calls"] = 40
+    case.settings["budget_calls"] = 40
 
 
 def candidates(case: Case) -> None:

@@ -61,7 +61,7 @@ def test_any_target_from_one_on_is_met_exactly(target: int, tmp_path: Path) -> N
 
 
 def test_a_run_folder_holds_all_that_was_promised(tmp_path: Path) -> None:
-    summary = go(tmp_path, 6, max_calls=5000)
+    summary = go(tmp_path, 6, budget_calls=5000)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         STORE_NAME,
@@ -73,7 +73,7 @@ def test_a_run_folder_holds_all_that_was_promised(tmp_path: Path) -> None:
     }
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert (config["task"]["name"], config["run"]["target"]) == ("gsm8k", 6)
-    assert config["budget"]["max_calls"] == 5000
+    assert config["budget"]["budget_calls"] == 5000
     assert summary_of(tmp_path) == json.loads(summary.as_json())
     assert summary.stages["answers"]["calls"] + summary.stages["writer"]["calls"] < summary.calls
     assert summary.new_calls == summary.calls
@@ -146,7 +146,7 @@ def test_a_budget_stop_is_exact_and_the_run_goes_on_to_the_same_bytes(
     tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     for limit in (1, 2, 40, 41, 110):
-        summary = go(tmp_path, ROWS, max_calls=limit, concurrency=limit % 13 + 1)
+        summary = go(tmp_path, ROWS, budget_calls=limit, concurrency=limit % 13 + 1)
         assert (summary.status, summary.exit_code) == ("budget", 3)
         assert summary.calls == limit
         assert set(summary.ledger["pending"]) <= {"budget"}
@@ -155,7 +155,7 @@ def test_a_budget_stop_is_exact_and_the_run_goes_on_to_the_same_bytes(
             rows = rows_of(tmp_path) if summary.ledger["accepted"] else []
             assert len(rows) == summary.ledger["accepted"]
             assert summary.ledger["pending"]
-    summary = go(tmp_path, ROWS, max_calls=100_000)
+    summary = go(tmp_path, ROWS, budget_calls=100_000)
     assert summary.exit_code == 0
     assert dataset_bytes(tmp_path) == expected
 
@@ -168,7 +168,7 @@ def test_no_call_is_made_twice_over_stops_and_goes(tmp_path: Path) -> None:
         seen.append((f"{request.system}\n{words}", request.config.seed))
 
     for limit in (30, 77, None):
-        go(tmp_path, 12, max_calls=limit, resolve=Meddler(note).resolve)
+        go(tmp_path, 12, budget_calls=limit, resolve=Meddler(note).resolve)
     assert len(set(seen)) == len(seen)
     assert summary_of(tmp_path)["calls"] == len(seen)
 
@@ -442,7 +442,7 @@ def test_a_bug_in_an_engine_is_no_fault_of_the_endpoint(tmp_path: Path) -> None:
 def test_a_full_disk_stops_the_run_as_what_it_is_and_keeps_what_was_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, bytes]
 ) -> None:
-    go(tmp_path, ROWS, max_calls=60)
+    go(tmp_path, ROWS, budget_calls=60)
     real = sqlite3.connect
 
     def small(*args: Any, **kwargs: Any) -> sqlite3.Connection:
@@ -480,9 +480,9 @@ def test_a_full_disk_stops_the_run_as_what_it_is_and_keeps_what_was_committed(
 def test_a_folder_of_another_run_is_refused_and_untouched(
     other: dict[str, Any], tmp_path: Path
 ) -> None:
-    go(tmp_path, 6, max_calls=20)
+    go(tmp_path, 6, budget_calls=20)
     before = tree(tmp_path)
-    settings = {"target": 6, "max_calls": 40, **other}
+    settings = {"target": 6, "budget_calls": 40, **other}
     with pytest.raises(StoreError, match="must be the same as when the run began"):
         go(tmp_path, **settings)
     assert tree(tmp_path) == before

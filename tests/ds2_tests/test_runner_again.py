@@ -70,7 +70,7 @@ def test_a_real_model_has_a_folder_of_its_own(
 
 
 def test_a_small_budget_finishes_rows_instead_of_beginning_many(tmp_path: Path) -> None:
-    stopped = go(tmp_path, 30, max_calls=60, concurrency=64)
+    stopped = go(tmp_path, 30, budget_calls=60, concurrency=64)
     assert stopped.status == "budget"
     assert stopped.calls == 60
     assert stopped.ledger["accepted"] >= 3

@@ -31,7 +31,7 @@ def change_beat(folder: Path, **values: Any) -> None:
 
 def killed(folder: Path) -> Path:
     """Return a folder as a SIGKILL leaves it: decisions are missing, and nobody said why."""
-    go(folder, 12, max_calls=60)
+    go(folder, 12, budget_calls=60)
     change_beat(folder, status=None, phase="rows")
     with sqlite3.connect(folder / STORE_NAME) as connection:
         connection.execute("DELETE FROM units WHERE place >= 3")
@@ -126,7 +126,7 @@ def test_after_a_resume_the_time_left_waits_for_new_calls(
     tmp_path: Path, beside: Callable[..., list[RunStatus]]
 ) -> None:
     # 12 of 24 rows are read from the log in no time, and say nothing of those that are to come.
-    go(tmp_path, 24, max_calls=120, concurrency=4)
+    go(tmp_path, 24, budget_calls=120, concurrency=4)
     [status] = beside(tmp_path, 1, target=24, concurrency=4)
     assert status.state == "running"
     assert status.new_calls == 0
@@ -163,7 +163,7 @@ def test_a_run_without_quotas_wants_no_number_of_a_level(tmp_path: Path) -> None
 
 
 def test_a_spent_budget_is_told(tmp_path: Path) -> None:
-    summary = go(tmp_path, 12, max_calls=40)
+    summary = go(tmp_path, 12, budget_calls=40)
     status = read_status(tmp_path)
     assert (status.state, status.problem) == ("budget", None)
     assert status.ledger.as_dict() == summary.ledger
@@ -300,7 +300,7 @@ def test_a_run_that_has_not_said_anything_yet_is_read(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_it_and_leaves_with_0(ds2: Callable[..., Ended], tmp_path: Path) -> None:
-    go(tmp_path / "r", 12, max_calls=60)
+    go(tmp_path / "r", 12, budget_calls=60)
     ended = ds2("status", "r")
     assert ended.code == 0
     names = [line.split("  ")[0] for line in ended.out.splitlines()]
@@ -309,7 +309,7 @@ def test_the_command_shows_it_and_leaves_with_0(ds2: Callable[..., Ended], tmp_p
     ) or names[:-1] == (
         "run rows planned accepted rejected surplus pending calls tokens cost".split()
     )
-    assert "the call budget is spent" in ended.out.splitlines()[-1]
+    assert "the budget of calls is spent" in ended.out.splitlines()[-1]
 
 
 def test_the_command_of_a_running_run_says_what_holds_it(

@@ -1,0 +1,78 @@
+"""The budget of a run, opened: what can be measured, and what earlier processes have used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ds2.config import BudgetConfig
+from ds2.engines.base import Backend
+from ds2.engines.budget import Amount, Budget
+from ds2.runtime.costs import run_cost, total
+from ds2.store import RunStore
+from signatures.errors import ConfigError
+
+
+def open_budget(config: BudgetConfig, backends: Mapping[str, Backend], store: RunStore) -> Budget:
+    """Return the budget of a run, with what its store says was used already.
+
+    Replies in the store that did not report their usage count at the bound that
+    `ds2.engines.budget.Meter` counts them at.
+
+    Raises:
+        ConfigError: it is in USD, and the price of what was used already is not known.
+    """
+    used = list(store.usage().values())
+    cost = total(run_cost(store))
+    if config.budget_usd is not None and not cost.priced:
+        raise _unknown_past(config.budget_usd)
+    spent = Amount(
+        sum(usage.calls for usage in used),
+        sum(usage.input_tokens + usage.output_tokens for usage in used),
+        cost.at_least_usd,
+    )
+    for stage, (calls, sent, said, limit) in store.unreported().items():
+        if stage in backends:
+            bound = Budget().meter(backends[stage]).unreported(sent, said, limit, calls)
+            spent = spent.plus(bound._replace(calls=0))
+    return Budget(config, spent=spent)
+
+
+def check_measurable(config: BudgetConfig, backends: Mapping[str, Backend]) -> None:
+    """Refuse a budget that nobody could hold.
+
+    Raises:
+        ConfigError: a price is not known, or a model has no limit on its reply.
+    """
+    for stage, backend in backends.items():
+        if config.budget_usd is not None and backend.price is None:
+            raise ConfigError.rule(
+                "Reading the budget failed",
+                unit=stage,
+                name="--budget-usd",
+                rule=f"have a price for {backend.model}, which no table lists",
+                value=config.budget_usd,
+                todo="Give --price IN,OUT (USD for a million tokens; 0,0 for what is free; "
+                "--price-for for a stage's own model), or hold the run with --budget-tokens.",
+            )
+        if config.budget_tokens is None and config.budget_usd is None:
+            continue
+        if backend.max_tokens is None and not (backend.price and backend.price.is_free):
+            raise ConfigError.rule(
+                "Reading the budget failed",
+                unit=stage,
+                name="--max-tokens",
+                rule=f"say how long a reply of {backend.model} may be, for a budget in tokens or USD",
+                value=None,
+                todo="Give --max-tokens.",
+            )
+
+
+def _unknown_past(budget_usd: float) -> ConfigError:
+    return ConfigError.rule(
+        "Reading the budget failed",
+        name="--budget-usd",
+        rule="be given where all that the run has used so far had a known price",
+        value=budget_usd,
+        todo="An earlier model of this run had none: hold the run with --budget-tokens, or choose "
+        "another --out.",
+    )
