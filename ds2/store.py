@@ -283,6 +283,23 @@ class RunStore:
         rows = self._usage.items() if self._writes else ((s, n) for s, *n in self._all(_USAGE))
         return {stage: Usage(*numbers) for stage, numbers in sorted(rows)}
 
+    def usage_by_unit(self) -> Iterator[tuple[int, str, Usage, float]]:
+        """Yield (place, stage, usage, seconds of its calls one after the other), units in order.
+
+        Calls before the first unit have place -1.
+        """
+        connection = self._connected()
+        try:
+            for place, stage, *numbers, seconds in connection.execute(
+                "SELECT place, stage, count(*), coalesce(sum(input_tokens), 0),"
+                " coalesce(sum(output_tokens), 0), coalesce(sum(reasoning_tokens), 0),"
+                " sum(input_tokens IS NULL OR output_tokens IS NULL), sum(latency_s)"
+                " FROM calls GROUP BY 1, 2 ORDER BY 1, 2"
+            ):
+                yield place, stage, Usage(*numbers), seconds
+        finally:
+            connection.close()
+
     def unreported(self) -> dict[str, tuple[int, int, int, int]]:
         """Return the calls that did not report their tokens: number, bytes sent and said, limits.
 

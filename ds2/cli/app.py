@@ -11,6 +11,8 @@ from ds2.cli.check import check
 from ds2.cli.doctor import doctor_command
 from ds2.cli.explain import explain_command
 from ds2.cli.export import export_command
+from ds2.cli.plan import plan_command
+from ds2.cli.preview import preview_command
 from ds2.cli.prompts import prompts_command
 from ds2.cli.push import push_command
 from ds2.cli.replay import replay_command
@@ -51,6 +53,8 @@ def _root(
 
 app.command("run", rich_help_panel="Make")(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
+app.command("plan", rich_help_panel="Look")(plan_command)
+app.command("preview", rich_help_panel="Look")(preview_command)
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
 app.command("doctor", rich_help_panel="Look")(doctor_command)

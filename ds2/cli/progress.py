@@ -178,6 +178,7 @@ _REASONS = {
     "candidates": "the candidate cap is reached",
     "exhausted": "the plan has no more units",
     "endpoint": "the endpoint does not answer",
+    "pilot": "the pilot is made",
 }
 _NEXT = {
     "budget": "Give the same command with a larger --budget-{which} to continue.",

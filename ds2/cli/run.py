@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 if TYPE_CHECKING:
+    from ds2.cli.progress import Watcher
     from ds2.runtime.session import RunRequest
     from ds2.runtime.summary import RunSummary
+
+
+T = TypeVar("T")
 
 
 class Preset(StrEnum):
@@ -35,7 +41,7 @@ class MergerName(StrEnum):
     JUDGE = "judge"
 
 
-def run_command(
+def read_request(
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
     ],
@@ -133,10 +139,12 @@ def run_command(
     stage_check: Annotated[
         bool, typer.Option(help="Stop when a stage's first replies are mostly unusable.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
-) -> None:
-    """Make a dataset for TASK; give the same command again to continue a run that stopped."""
+) -> RunRequest:
+    """Return what the options of `ds2 run` ask for.
+
+    Raises:
+        DS2Error: an option is out of its range.
+    """
     from ds2.cli.price import read_price, read_stage_prices
     from ds2.config import preset as make_config
 
@@ -149,7 +157,7 @@ def run_command(
         adapter=adapter.value,
         merger=merger.value,
     )
-    request = _request(
+    return _request(
         task,
         config,
         {
@@ -177,6 +185,44 @@ def run_command(
         },
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},
     )
+
+
+def like_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes a request all the options of `ds2 run`, before its own.
+
+    So that `ds2 plan`, `ds2 preview` and `ds2 run` mean the same run by the same words.
+    """
+    shared, own = _parameters(read_request), _parameters(command)[1:]
+
+    def wrapped(**given: Any) -> None:
+        request = read_request(**{one.name: given.pop(one.name) for one in shared})
+        command(request, **given)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__annotations__ = {one.name: one.annotation for one in (*shared, *own)}
+    signature = inspect.Signature([*shared, *own])
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]
+    return wrapped
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters of a function, as options: by name, their annotations resolved."""
+    # A request is no option, and its module is too heavy to import for `--help`.
+    hints = get_type_hints(function, localns={"RunRequest": object}, include_extras=True)
+    return [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+        for name, parameter in inspect.signature(function).parameters.items()
+    ]
+
+
+@like_run
+def run_command(
+    request: RunRequest,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
+) -> None:
+    """Make a dataset for TASK; give the same command again to continue a run that stopped."""
     summary = _run(request, quiet=quiet)
     if as_json:
         typer.echo(summary.as_json(), nl=False)
@@ -213,22 +259,27 @@ def _request(
 
 
 def _run(request: RunRequest, *, quiet: bool) -> RunSummary:
-    import asyncio
-
     from ds2.cli.progress import Watcher
     from ds2.runtime.runner import run
 
     with Watcher(quiet=quiet) as watcher:
-        try:
-            return asyncio.run(run(request, watcher))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            watcher.stop()
-            typer.echo(
-                f"Interrupted. What was answered is kept in {request.out}; "
-                "give the same command again to continue.",
-                err=True,
-            )
-            raise typer.Exit(130) from None
+        return interruptible(run(request, watcher), watcher, request)
+
+
+def interruptible(work: Coroutine[Any, Any, T], watcher: Watcher, request: RunRequest) -> T:
+    """Return the result of work on a run; a Ctrl-C says what is kept and leaves with 130."""
+    import asyncio
+
+    try:
+        return asyncio.run(work)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        watcher.stop()
+        typer.echo(
+            f"Interrupted. What was answered is kept in {request.out}; "
+            "give the same command again to continue.",
+            err=True,
+        )
+        raise typer.Exit(130) from None
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

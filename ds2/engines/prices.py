@@ -36,7 +36,9 @@ class Price:
         """Return the most a million tokens of a reply can cost."""
         return max(self.output_usd, self.reasoning_usd)
 
-    def cost_usd(self, input_tokens: int, output_tokens: int, reasoning_tokens: int = 0) -> float:
+    def cost_usd(
+        self, input_tokens: float, output_tokens: float, reasoning_tokens: float = 0
+    ) -> float:
         """Return the price of some usage; the tokens of thinking are among those of the output.
 
         Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.scheduler import Decided, Scheduler, most_surplus
 from ds2.runtime.session import (
+    Pilot,
     Resolver,
     RunRequest,
     backends_for,
@@ -190,6 +192,7 @@ class _Job:
         self.request, self.backends, self.budget = request, backends, budget
         self.program, self.store, self.observer = program, store, observer
         self.identity, self.fingerprint = identity, fingerprint(identity)
+        self.pilot = request.pilot or Pilot()
         self.last: dict[str, int] = {}
         self.engines: list[LoggedEngine] = []
         self.examples: dict[str, str] = {}
@@ -301,7 +304,8 @@ class _Job:
             written=screens[1],
             on_decided=self._decided,
             concurrency=self._units_at_once(),
-            candidates=config.candidates,
+            candidates=min(config.candidates, self.pilot.units or config.candidates),
+            rows=self.pilot.rows,
         )
         self.ledger = self.progress.ledger = scheduler.ledger
         if self.observer is not None:
@@ -311,6 +315,8 @@ class _Job:
             status = await scheduler.run()
             # Without quotas there is nothing to refill: the end of the plan is the end of the run.
             cause = "complete" if status == "complete" or not config.quotas else status
+            if status == "candidates" and self.ledger.decided < config.candidates:
+                cause = "pilot"
             return _Ended(cause)
         except BudgetSpent:
             cause = "budget"
@@ -355,11 +361,11 @@ class _Job:
         }
 
     def _units_at_once(self) -> int:
-        """Return how many units to work on at once: no more than the budget could finish.
+        """Return how many units to work on at once: no more than are wanted or could be finished.
 
         Otherwise a small budget would be spent on beginnings. It decides nothing about the rows.
         """
-        most = self.request.engine.concurrency
+        most = min(self.request.engine.concurrency, self.pilot.rows or sys.maxsize)
         left = self.budget.calls_left
         a_unit = 1 + parse_policy(self.request.config.policy).max_draws
         return most if left is None else max(1, min(most, left // a_unit))

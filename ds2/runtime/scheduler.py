@@ -81,6 +81,7 @@ class Scheduler:
         on_decided: told of every decision, in the global order.
         concurrency: units at work at once; each keeps at least one call going.
         candidates: most units that may be accepted or rejected.
+        rows: rows after which the caller has enough, whatever the quotas say; None for the quotas.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Scheduler:
         on_decided: Callable[[Decided], None],
         concurrency: int,
         candidates: int,
+        rows: int | None = None,
     ) -> None:
         self.ledger = Ledger()
         self.accepted: Counter[str] = Counter()
@@ -100,7 +102,7 @@ class Scheduler:
         self._plan, self._work = plan, work
         self._committed, self._written = committed, written
         self._on_decided = on_decided
-        self._concurrency, self._candidates = concurrency, candidates
+        self._concurrency, self._candidates, self._rows = concurrency, candidates, rows
         self._flights: dict[int, _Flight] = {}
         self._next: dict[str, int] = {}  # lowest place of a group that is not started
         self._active = 0
@@ -125,7 +127,7 @@ class Scheduler:
                 self._commit()
                 if self._all_full():
                     return "complete"
-                if self.ledger.decided >= self._candidates:
+                if self._capped():
                     return "candidates"
                 if not self._failed():
                     self._dispatch()
@@ -145,7 +147,7 @@ class Scheduler:
     # Deciding: at the frontier only, from earlier decisions only.
 
     def _commit(self) -> None:
-        while self.ledger.decided < self._candidates and not self._all_full():
+        while not self._capped() and not self._all_full():
             place = self.frontier
             flight = self._flights.get(place)
             if self._full(self._plan.group_of(place)):
@@ -198,6 +200,10 @@ class Scheduler:
 
     def _full(self, group: str) -> bool:
         return self.accepted[group] >= self._plan.quotas[group]
+
+    def _capped(self) -> bool:
+        enough = self._rows is not None and self.ledger.accepted >= self._rows
+        return enough or self.ledger.decided >= self._candidates
 
     def _all_full(self) -> bool:
         return all(self._full(group) for group in self._groups)

@@ -34,6 +34,14 @@ _PROBE = ".writable"
 
 
 @dataclass(frozen=True, slots=True)
+class Pilot:
+    """How far a pilot goes: to so many decided units, or to so many rows. None is no limit."""
+
+    units: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """What a user asks for.
 
@@ -45,6 +53,7 @@ class RunRequest:
         out: the run folder.
         program: a program that `DS2Instruct.save` wrote; None takes the prompts as they are written.
         accept_new_prompts: go on with a run whose prompts, models or versions have changed.
+        pilot: stop after the first units; the same request without it goes on from there.
     """
 
     task: TaskSpec
@@ -54,6 +63,7 @@ class RunRequest:
     out: Path
     program: Path | None = None
     accept_new_prompts: bool = False
+    pilot: Pilot | None = None
 
 
 Resolver = Callable[[str | None, EngineConfig, int], Backend]

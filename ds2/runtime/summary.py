@@ -20,8 +20,8 @@ class RunSummary:
     """The end of a run.
 
     Args:
-        status: complete, exhausted, candidates, budget, endpoint, interrupted, or unbalanced where
-            the ledger does not add up.
+        status: complete, exhausted, candidates, budget, endpoint, interrupted, pilot, or unbalanced
+            where the ledger does not add up.
         task, model, teacher: what was run.
         target: rows wanted.
         out: the run folder.
