@@ -13,6 +13,7 @@ from dspy.lm15 import AsyncLMRouter, RouterConfig
 from ds2.engines.address import Origin, origin_of
 from ds2.engines.redact import Redactor
 from ds2.engines.thinking import keep_apart
+from ds2.engines.usage import whole_usage
 from ds2.engines.wire import GuardedTransport, Reply, check_origin, open_transport, replies
 
 # What a reader of foreign JSON raises on a shape it did not expect.
@@ -196,6 +197,7 @@ class NativeEngine:
             if error.feature != "n":
                 raise
             raise lm15.ServerError("the reply holds more choices than were asked for") from None
+        response = replace(response, usage=whole_usage(response.usage, self._route.provider))
         return read_reply(response) if self._route.chat else _tidy(response)
 
     async def _attempt(self, send: Callable[[Any], Any]) -> Any:
