@@ -14,7 +14,7 @@ from programs.redraw import Drawn, draw
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 from signatures.instructions import instruction_signature, notes_line, task_line
-from signatures.records import Instruction, Rejection
+from signatures.records import Instruction, Passage, Rejection
 from signatures.task import AnswerKind, TaskSpec
 
 DRAWS_A_VISIT = 16  # sample numbers that one visit of a cell may use
@@ -41,7 +41,7 @@ class InstructionWriter(dspy.Module):
     the fields the model wrote.
 
     Raises (of a call):
-        ConfigError: there are neither one nor two keywords.
+        ConfigError: there are neither one nor two keywords, or a passage is missing or too many.
     """
 
     def __init__(
@@ -59,11 +59,33 @@ class InstructionWriter(dspy.Module):
         self.pair = dspy.Predict(instruction_signature(task, 2))
 
     async def aforward(
-        self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0
+        self,
+        keywords: Sequence[str],
+        level: BloomLevel | str,
+        visit: int = 0,
+        passage: Passage | None = None,
     ) -> dspy.Prediction:
-        """Return what was written; `visit` counts earlier visits of the same keywords and level."""
-        level = _level(level)
+        """Return what was written.
+
+        Args:
+            keywords: one or two.
+            level: one of Bloom's six.
+            visit: counts earlier visits of the same keywords and level.
+            passage: what the question is about, where the task's context is a passage.
+        """
+        level = bloom_level(level)
         predict, inputs = self._inputs(keywords, level)
+        if passage is not None:
+            inputs["context"] = passage.text
+        if ("context" in predict.signature.input_fields) != (passage is not None):
+            raise ConfigError.rule(
+                "Writing an instruction failed",
+                unit=self.task.name,
+                name="passage",
+                rule="be given where the task's context is `passage`, and only there",
+                value=passage and passage.id,
+                todo="Give ChainConfig(retriever=...) or `ds2 run --corpus PATH`.",
+            )
         sample = visit * DRAWS_A_VISIT
         drawn = await draw(
             self,
@@ -78,6 +100,9 @@ class InstructionWriter(dspy.Module):
         if prediction is not None:
             written = {name: prediction[name] for name in predict.signature.output_fields}
         outcome = self._judge(tuple(keywords), level, written, drawn)
+        if passage is not None and isinstance(outcome, Instruction):
+            grounds = {"context": passage.text, "passage_id": passage.id}
+            outcome = outcome.model_copy(update=grounds)
         return dspy.Prediction(
             **written,
             instruction=outcome if isinstance(outcome, Instruction) else None,
@@ -166,7 +191,12 @@ def _folded(option: str) -> str:
     return " ".join(unicodedata.normalize("NFC", option).split()).rstrip(".")
 
 
-def _level(level: BloomLevel | str) -> BloomLevel:
+def bloom_level(level: BloomLevel | str) -> BloomLevel:
+    """Return one of Bloom's levels by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     try:
         return BloomLevel(level)
     except ValueError as error:

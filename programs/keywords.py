@@ -1,7 +1,8 @@
-"""The keyword bank: core keywords, then rounds of expansion downward and upward.
+"""The keyword bank: core keywords, rounds of expansion downward and upward, then out of a corpus.
 
 Source: DS²-Instruct, section 3.1 (arXiv:2603.12932). Deviation: the bank grows to a stated size
-instead of for a stated number of rounds, and every keyword keeps its lineage.
+instead of for a stated number of rounds, a stated share of it comes out of the corpus where there
+is one, and every keyword keeps its lineage.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -17,11 +18,18 @@ import dspy
 
 from programs.loop import run_sync
 from programs.redraw import Drawn, longer, once
+from programs.retrieval import ReadingList, Retriever
 from programs.sampling import call_config
-from programs.wording import bullet_items, clean_keyword, keyword_key
+from programs.wording import bullet_items, clean_keyword, extracted_keyword, keyword_key
 from signatures.errors import ConfigError, StageError
-from signatures.keywords import AdvancedKeywords, CoreKeywords, PrerequisiteKeywords, task_line
-from signatures.records import Keyword, KeywordOrigin
+from signatures.keywords import (
+    AdvancedKeywords,
+    CoreKeywords,
+    ExtractKeywords,
+    PrerequisiteKeywords,
+    task_line,
+)
+from signatures.records import Keyword, KeywordOrigin, Passage
 from signatures.task import TaskSpec
 
 TRIES = 3  # for one list: the first draw and two repeats
@@ -30,12 +38,20 @@ DRY_ROUNDS = 2
 
 
 class Ask(NamedTuple):
-    """One list to ask for: of what kind, from which keywords, in which round, as which call of it."""
+    """One list to ask for: of what kind, from which keywords, in which round, as which call of it.
+
+    `passage` is what is read, for `retrieved`.
+    """
 
     origin: KeywordOrigin
     seeds: tuple[str, ...]
     round: int
     number: int
+    passage: Passage | None = None
+
+    def clean(self, text: str) -> str | None:
+        """Return a keyword of this list as the bank takes it, or None where it is none."""
+        return clean_keyword(text) if self.passage is None else extracted_keyword(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,8 @@ class ExpansionShape:
         seeds: keywords of the bank that one list looks beneath or builds upon.
         parallel: most lists of one direction in a round.
         max_rounds: rounds after which the bank is taken as it is.
+        retrieved: share of the bank that comes out of the corpus where there is one, 0 to below 1.
+        per_passage: new keywords to ask for in one passage, at most.
     """
 
     core: int = 12
@@ -55,6 +73,8 @@ class ExpansionShape:
     seeds: int = 4
     parallel: int = 8
     max_rounds: int = 64
+    retrieved: float = 0.4
+    per_passage: int = 4
 
 
 class KeywordBank:
@@ -75,13 +95,19 @@ class KeywordBank:
         """Add what is new among `texts`, up to the bank's size; return how many were."""
         added = 0
         for text in texts:
-            cleaned = clean_keyword(text)
+            cleaned = ask.clean(text)
             key = keyword_key(cleaned, english=self._english) if cleaned else ""
             if self.full or cleaned is None or key in self._keys:
                 continue
             self._keys.add(key)
             self.keywords.append(
-                Keyword(text=cleaned, origin=ask.origin, round=ask.round, parents=ask.seeds)
+                Keyword(
+                    text=cleaned,
+                    origin=ask.origin,
+                    round=ask.round,
+                    parents=ask.seeds,
+                    passage_id=ask.passage.id if ask.passage else None,
+                )
             )
             added += 1
         return added
@@ -95,6 +121,29 @@ class KeywordBank:
         return ", ".join(texts)
 
 
+class _Growth:
+    """Rounds of a bank, counted over all its steps."""
+
+    def __init__(self, bank: KeywordBank, max_rounds: int) -> None:
+        self.rounds = 0
+        self._bank, self._max_rounds = bank, max_rounds
+        self._dry = 0
+
+    async def by(self, step: Callable[[int], Awaitable[int]]) -> None:
+        """Do rounds of one step until the bank is full, two brought nothing, or all are done."""
+        self._dry = 0
+        while not self._bank.full and self._dry < DRY_ROUNDS and self.rounds < self._max_rounds:
+            self.rounds += 1
+            self._dry = 0 if await step(self.rounds) else self._dry + 1
+
+    @property
+    def stopped(self) -> Literal["size", "nothing_new", "rounds"]:
+        """Return why the last step ended."""
+        if self._bank.full:
+            return "size"
+        return "nothing_new" if self._dry >= DRY_ROUNDS else "rounds"
+
+
 class KeywordExpansion(dspy.Module):
     """Grow a keyword bank from one task description.
 
@@ -104,12 +153,19 @@ class KeywordExpansion(dspy.Module):
     timing. It stops when the bank has its size (`size`), when two rounds brought nothing new
     (`nothing_new`), or after `shape.max_rounds` (`rounds`).
 
-    Returns (of a call): a `dspy.Prediction` with `bank` (a tuple of `Keyword`), `stopped` and
-    `rounds`.
+    With a retriever, `shape.retrieved` of the bank is kept free for a third step: a query of the
+    task's domain and a seeded sample of the bank finds a passage, those not yet read first, and the
+    model extracts keywords from it, being shown what is there. Where that brings nothing new before
+    the bank is full, expansion goes on. A passage whose reply stays unparsable, is refused or
+    withheld is put aside (`unreadable`): one document must not end a run.
+
+    Returns (of a call): a `dspy.Prediction` with `bank` (a tuple of `Keyword`), `stopped`, `rounds`,
+    `passages` (those read, a tuple of `Passage`) and `unreadable` (ids of those put aside).
 
     Raises (of a call):
         ConfigError: `size` is below 1.
-        StageError: a list stayed empty or unparsable after two repeats. Keywords are never invented.
+        StageError: a list stayed empty or unparsable after two repeats (of a passage it may be
+            empty). Keywords are never invented.
     """
 
     def __init__(
@@ -119,15 +175,18 @@ class KeywordExpansion(dspy.Module):
         *,
         temperature: float | None = 0.7,
         max_tokens_cap: int | None = None,
+        retriever: Retriever | None = None,
     ) -> None:
         super().__init__()
         self.max_tokens_cap = max_tokens_cap
         self.task = task
+        self.retriever = retriever
         self.shape = shape or ExpansionShape()
         self.temperature = temperature
         self.core = dspy.Predict(CoreKeywords)
         self.prerequisites = dspy.Predict(PrerequisiteKeywords)
         self.advanced = dspy.Predict(AdvancedKeywords)
+        self.extract = dspy.Predict(ExtractKeywords)
 
     async def aforward(self, size: int = 24, seed: int = 0) -> dspy.Prediction:
         """Return the keyword bank of up to `size` keywords; `seed` decides which are expanded when."""
@@ -140,17 +199,31 @@ class KeywordExpansion(dspy.Module):
                 value=size,
                 todo="Ask for one keyword or more.",
             )
-        bank = KeywordBank(size, english=self.task.english)
+        kept = 0 if self.retriever is None else int(size * self.shape.retrieved)
+        bank = KeywordBank(size - kept, english=self.task.english)
+        growth = _Growth(bank, self.shape.max_rounds)
+        reading = ReadingList(self.retriever)
         first = Ask(KeywordOrigin.CORE, (), 0, 0)
-        bank.add(await self._list(first, min(self.shape.core, size), ""), first)
-        dry = number = 0
-        while not bank.full and dry < DRY_ROUNDS and number < self.shape.max_rounds:
-            number += 1
-            dry = 0 if await self._round(bank, number, seed) else dry + 1
-        stopped: Literal["size", "nothing_new", "rounds"] = (
-            "size" if bank.full else "nothing_new" if dry >= DRY_ROUNDS else "rounds"
+        bank.add(await self._list(first, min(self.shape.core, bank.size), "") or (), first)
+
+        async def expand(number: int) -> int:
+            return await self._round(bank, number, seed)
+
+        async def extract(number: int) -> int:
+            return await self._read(bank, number, seed, reading)
+
+        await growth.by(expand)
+        if self.retriever is not None:
+            bank.size = size
+            await growth.by(extract)
+            await growth.by(expand)
+        return dspy.Prediction(
+            bank=tuple(bank.keywords),
+            stopped=growth.stopped,
+            rounds=growth.rounds,
+            passages=tuple(reading.passages),
+            unreadable=tuple(reading.unreadable),
         )
-        return dspy.Prediction(bank=tuple(bank.keywords), stopped=stopped, rounds=number)
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Return the same as `aforward`, for callers without an event loop."""
@@ -167,18 +240,37 @@ class KeywordExpansion(dspy.Module):
             for i in range(lists)
             for origin in (KeywordOrigin.PREREQUISITE, KeywordOrigin.ADVANCED)
         ]
-        known = bank.known(rng)
+        lists_found = await self._lists(asks, self.shape.width, bank.known(rng))
+        return sum(bank.add(texts or (), a) for a, texts in zip(asks, lists_found, strict=True))
+
+    async def _read(self, bank: KeywordBank, number: int, seed: int, reading: ReadingList) -> int:
+        """Read one round of passages, merge what they gave in order, return how many were new."""
+        rng = random.Random(f"{seed}/read/{number}")
+        missing = bank.size - len(bank.keywords)
+        texts = [keyword.text for keyword in bank.keywords]
+        asks: dict[str, Ask] = {}  # by passage: none is read twice at once
+        for i in range(min(self.shape.parallel, math.ceil(missing / self.shape.per_passage))):
+            seeds = tuple(rng.sample(texts, min(self.shape.seeds, len(texts))))
+            passage = reading.take(" ".join((self.task.domain, *seeds)))
+            if passage is not None:
+                asks.setdefault(passage.id, Ask(KeywordOrigin.RETRIEVED, seeds, number, i, passage))
+        found = await self._lists([*asks.values()], self.shape.per_passage, bank.known(rng))
+        reading.unreadable += [id_ for id_, list_ in zip(asks, found, strict=True) if list_ is None]
+        return sum(bank.add(t or (), ask) for ask, t in zip(asks.values(), found, strict=True))
+
+    async def _lists(self, asks: Sequence[Ask], count: int, known: str) -> list[list[str] | None]:
+        """Ask for lists at once and return them in the order of asking."""
         found = await asyncio.gather(
-            *(self._list(ask, self.shape.width, known) for ask in asks), return_exceptions=True
+            *(self._list(ask, count, known) for ask in asks), return_exceptions=True
         )
         failures = [result for result in found if isinstance(result, BaseException)]
         # A circuit breaker or a cancellation goes before any ordinary error.
         for failure in sorted(failures, key=lambda f: isinstance(f, Exception)):
             raise failure
-        lists_found = [result for result in found if not isinstance(result, BaseException)]
-        return sum(bank.add(texts, ask) for ask, texts in zip(asks, lists_found, strict=True))
+        return [result for result in found if not isinstance(result, BaseException)]
 
-    async def _list(self, ask: Ask, count: int, known: str) -> list[str]:
+    async def _list(self, ask: Ask, count: int, known: str) -> list[str] | None:
+        """Return one list; None for a passage whose reply stays unusable."""
         words, limit = "", None
         for attempt in range(TRIES):
             # Round and place are part of the sample number: asking again is a new call, not a repeat.
@@ -189,10 +281,16 @@ class KeywordExpansion(dspy.Module):
             drawn, texts = await self._draw(ask, count, known, config, words)
             if any(clean_keyword(text) for text in texts):
                 return texts
+            if ask.passage is not None and drawn.prediction is not None and not drawn.cut:
+                return []  # a passage may hold nothing new
+            if ask.passage is not None and (drawn.withheld or drawn.refused):
+                return None  # another draw would be about the same text
             words = drawn.problem or "it held no keyword"
             # What was cut with nothing before the cut is not asked for again at the same length.
             if drawn.cut and (limit or (limit := longer(self, self.max_tokens_cap)) is None):
                 break
+        if ask.passage is not None:
+            return None
         raise StageError.rule(
             "Growing the keyword bank failed",
             unit=f"{self.task.name}, {ask.origin} keywords, round {ask.round}",
@@ -212,6 +310,7 @@ class KeywordExpansion(dspy.Module):
         predict = {
             KeywordOrigin.CORE: self.core,
             KeywordOrigin.PREREQUISITE: self.prerequisites,
+            KeywordOrigin.RETRIEVED: self.extract,
         }.get(ask.origin, self.advanced)
         inputs: dict[str, Any] = {
             "task": task_line(self.task),
@@ -220,6 +319,8 @@ class KeywordExpansion(dspy.Module):
         }
         if ask.origin is KeywordOrigin.CORE:
             inputs["examples"] = ", ".join(self.task.example_keywords) or "none"
+        elif ask.passage is not None:
+            inputs |= {"passage": ask.passage.text, "known": known}
         else:
             inputs |= {"seeds": ", ".join(ask.seeds), "known": known}
         drawn = await once(lambda config: predict.acall(**inputs, config=config), config, words)

@@ -18,10 +18,11 @@ import dspy
 from dspy.adapters.utils import get_annotation_name
 
 from programs.answers import AnswerDraw
-from programs.instructions import InstructionWriter
+from programs.instructions import InstructionWriter, bloom_level
 from programs.keywords import ExpansionShape, KeywordExpansion
 from programs.loop import run_sync
 from programs.meaning import Equivalence, Judge, Merger, Verdicts
+from programs.retrieval import Retriever, passage_for
 from programs.sampling import Temperatures
 from programs.stopping import Policy
 from programs.voting import SelfConsistency
@@ -31,6 +32,7 @@ from signatures.records import Instruction, Rejection, Vote, content_id, make_ro
 from signatures.task import AnswerFormat, AnswerKind, TaskSpec, load_task
 
 SAVE_FORMAT = 1
+NO_PASSAGE = "no_passage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class ChainConfig:
         verdicts: where a merger's verdicts are kept.
         max_tokens_cap: up to which limit a reply that was cut may grow, once; None for twice its
             limit.
+        retriever: the corpus, see `programs.retrieval`; None for none.
     """
 
     policy: Policy | None = None
@@ -61,6 +64,7 @@ class ChainConfig:
     merger: Merger | Literal["judge"] | None = None
     verdicts: Verdicts | None = None
     max_tokens_cap: int | None = None
+    retriever: Retriever | None = None
 
 
 class DS2Instruct(dspy.Module):
@@ -93,7 +97,11 @@ class DS2Instruct(dspy.Module):
             )
         temperatures, cap = self.config.temperatures, self.config.max_tokens_cap
         self.keywords = KeywordExpansion(
-            self.task, self.config.shape, temperature=temperatures.keywords, max_tokens_cap=cap
+            self.task,
+            self.config.shape,
+            temperature=temperatures.keywords,
+            max_tokens_cap=cap,
+            retriever=self.config.retriever,
         )
         self.writer = InstructionWriter(
             self.task, temperature=temperatures.writer, max_tokens_cap=cap
@@ -116,7 +124,7 @@ class DS2Instruct(dspy.Module):
         self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0
     ) -> dspy.Prediction:
         """Return the row of one cell, or why there is none; `visit` counts earlier visits of the cell."""
-        written = await self.writer.acall(keywords=keywords, level=level, visit=visit)
+        written = await self.write(keywords, level, visit)
         if written.instruction is None:
             return _outcome(rejection=written.rejection)
         vote = await self.ask(written.instruction)
@@ -125,6 +133,29 @@ class DS2Instruct(dspy.Module):
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Return the same as `aforward`, for callers without an event loop."""
         return run_sync(self.aforward(**inputs))
+
+    async def write(
+        self, keywords: Sequence[str], level: BloomLevel | str, visit: int = 0
+    ) -> dspy.Prediction:
+        """Return what the writer wrote, about a passage of the corpus where the task's context is one.
+
+        Where no passage shares a word with the keywords, nothing is asked of the model: the rejection
+        is `no_passage`.
+        """
+        if self.task.context != "passage" or self.config.retriever is None:
+            return await self.writer.acall(keywords=keywords, level=level, visit=visit)
+        passage = passage_for(
+            self.config.retriever,
+            keywords,
+            bloom_level(level),
+            visit,
+            english=self.task.english,
+        )
+        if passage is None:
+            detail = "No passage of the corpus shares a word with the keywords."
+            rejection = Rejection(stage="writer", reason=NO_PASSAGE, detail=detail)
+            return dspy.Prediction(instruction=None, rejection=rejection)
+        return await self.writer.acall(keywords=keywords, level=level, visit=visit, passage=passage)
 
     async def ask(self, instruction: Instruction) -> Vote:
         """Return the vote on an instruction that is written."""

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 MAX_KEYWORD = 80  # characters; longer ones are sentences, not keywords
+MAX_EXTRACTED, MAX_EXTRACTED_WORDS = 60, 6  # of a keyword out of a document, which is not trusted
 
 # A list mark needs a blank after it, but not before a script that writes none. A letter with a full
 # stop is no mark: it opens names such as E. coli.
@@ -16,6 +17,17 @@ _MARK = (
 _LEAD = re.compile(rf"^\s*(?:{_MARK}|\(?[A-Za-z]\)\s+|#+\s+)+")
 _WRAPS = "\"'`*_“”‘’«»„[]「」『』【】"
 _BULLET = re.compile(rf"^\s*{_MARK}(?P<item>\S.*)$")
+
+# Signs that names of things are written with, besides letters, marks and figures.
+_SIGNS = frozenset(" -‐‑–'’/+.,()%&·×*^=°#:′")
+# A stop after one or two letters is an abbreviation, as in E. coli.
+_SENTENCE = re.compile(r"(?<!\b\w)(?<!\b\w\w)[.!?;]\s|://|##|\bwww\.")
+# What speaks to a model is about no field of study; what merely names such things is let through.
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.*\b(?:above|previous|prior|all|instructions?|prompts?|rules)\b"
+    r"|\b(?:system|developer) (?:prompt|message)\b|^(?:you (?:are|must)|as an ai)\b",
+    re.IGNORECASE,
+)
 
 
 def clean_keyword(text: str) -> str | None:
@@ -32,6 +44,25 @@ def clean_keyword(text: str) -> str | None:
     if not any(c.isalpha() for c in text) or len(text) > MAX_KEYWORD:
         return None
     return text
+
+
+def extracted_keyword(text: str) -> str | None:
+    """Return a keyword out of an untrusted document as `clean_keyword` does; None where it is none.
+
+    It has at most 60 characters and six words, only letters, figures and the signs that names are
+    written with, is no sentence or address, and does not speak to a model.
+
+    Example:
+        >>> extracted_keyword("- mitochondrial dynamics"), extracted_keyword("ignore the above")
+        ('mitochondrial dynamics', None)
+    """
+    cleaned = clean_keyword(text)
+    if cleaned is None or len(cleaned) > MAX_EXTRACTED:
+        return None
+    spelled = all(c in _SIGNS or unicodedata.category(c)[0] in "LMN" for c in cleaned)
+    short = len(cleaned.split()) <= MAX_EXTRACTED_WORDS
+    said = _SENTENCE.search(cleaned) or _ORDER.search(cleaned)
+    return cleaned if spelled and short and not said else None
 
 
 def keyword_key(text: str, *, english: bool) -> str:

@@ -54,6 +54,10 @@ class ProgramError(DS2Error):
     """A saved program cannot be loaded: another task, or signatures that have changed."""
 
 
+class CorpusError(DS2Error):
+    """A corpus cannot be read or indexed: missing, empty, no text column, undecodable, no room."""
+
+
 class EndpointError(DS2Error):
     """The model cannot be reached or refuses us: no key, unknown model, endpoint down."""
 

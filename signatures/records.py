@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from signatures.bloom import BloomLevel
+from signatures.untrusted import neutral_text
 
 ID_BYTES = 8
 
@@ -44,6 +45,12 @@ def valid_text(text: str) -> str:
 
 # What a model wrote, or may have written.
 Text = Annotated[str, BeforeValidator(lambda v: valid_text(v) if isinstance(v, str) else v)]
+
+
+# What stands in a document.
+Untrusted = Annotated[
+    str, BeforeValidator(lambda v: neutral_text(valid_text(v)) if isinstance(v, str) else v)
+]
 
 
 class Record(BaseModel):
@@ -80,20 +87,32 @@ class Keyword(Record):
 
 
 class Passage(Record):
-    """A piece of a corpus; `text` is untrusted."""
+    """A piece of a corpus. Its text is untrusted: it is made neutral here, whoever found it.
+
+    Args:
+        id: known by its content; the same text in two documents is one passage.
+        text: the piece, see `signatures.untrusted`.
+        source: the document it is from, for people.
+    """
 
     id: str
-    text: Text
+    text: Untrusted
+    source: Untrusted = ""
 
 
 class Instruction(Record):
-    """One question as it was written, with the keywords and the level it was asked for."""
+    """One question as it was written, with the keywords and the level it was asked for.
+
+    Args:
+        passage_id: the passage of a corpus that is the context; None where there is none.
+    """
 
     keywords: tuple[Text, ...]
     level: BloomLevel
     question: Text
     options: tuple[Text, ...] = ()
     context: Text = ""
+    passage_id: str | None = None
 
     @cached_property
     def id(self) -> str:

@@ -116,7 +116,8 @@ class TaskSpec(BaseModel):
         example_keywords: a few keywords that show the granularity wanted.
         language: the language of questions and answers, by its English name.
         context: `written` where every question comes with a short text of its own (an abstract, a
-            case), which is written together with it.
+            case), which is written together with it, or taken from a corpus where there is one;
+            `passage` where it always comes from a corpus.
         benchmark: the public benchmark this task mirrors, by name.
     """
 
@@ -129,7 +130,7 @@ class TaskSpec(BaseModel):
     notes: tuple[str, ...] = Field(default=(), max_length=12)
     example_keywords: tuple[str, ...] = Field(default=(), max_length=20)
     language: str = Field(default="English", min_length=2, max_length=40)
-    context: Literal["none", "written"] = "none"
+    context: Literal["none", "written", "passage"] = "none"
     benchmark: str | None = None
 
     @property

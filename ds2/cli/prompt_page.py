@@ -15,10 +15,11 @@ from pathlib import Path
 from ds2.cli.prompt_views import OWN_TOKENS, PromptView, prompt_views
 from ds2.cli.tokens import tokenizer
 from programs.synthesis import ChainConfig, DS2Instruct
-from signatures.task import BUILT_IN
+from signatures.task import BUILT_IN, load_task
 
 MARKER = "<!-- Generated below this line: python -m ds2.cli.prompt_page docs/prompts.md -->"
 _SHOWN = "gsm8k"
+_GROUNDED = "pubmedqa"
 
 
 def generated_half() -> str:
@@ -45,6 +46,9 @@ def generated_half() -> str:
             "## What differs for the other tasks",
             f"The lines that {_SHOWN} does not have, each where it comes first.",
             *(part for task in BUILT_IN if task != _SHOWN for part in _differences(task, shown)),
+            "## With a corpus",
+            f"The lines that {_GROUNDED} has only where its contexts are passages of a corpus.",
+            *_grounded(),
         ]
     )
 
@@ -91,6 +95,17 @@ def _differences(task: str, shown: dict[str, PromptView]) -> Iterator[str]:
         known = told.union(_lines(shown[view.predictor]))
         new = [line for line in _lines(view) if line not in known]
         told.update(new)
+        if new:
+            yield f"{view.signature}:"
+            yield _fenced("\n".join(new))
+
+
+def _grounded() -> Iterator[str]:
+    task = load_task(_GROUNDED).model_copy(update={"context": "passage"})
+    known = {line for view in _views(_GROUNDED) for line in _lines(view)}
+    for view in prompt_views(DS2Instruct(task)):
+        new = [line for line in _lines(view) if line not in known]
+        known.update(new)
         if new:
             yield f"{view.signature}:"
             yield _fenced("\n".join(new))

@@ -103,7 +103,10 @@ def typical_inputs(task: TaskSpec, level: BloomLevel) -> dict[str, Any]:
         "demand": level.demand,
         "notes": notes_line(task),
         "language": task.language,
-        "context": "<the text that was written>",
+        "passage": "<a passage of the corpus>",
+        "context": "<the text that was written>"
+        if task.context == "written"
+        else "<a passage of the corpus>",
         "question": "<the question that was written>",
         "options": lettered(("<an option that was written>",) * max(sizes)),
     }

@@ -35,7 +35,8 @@ example_keywords: {keywords}
 # The language of questions and answers, by its English name.
 language: English
 
-# `written` where every question comes with a short text of its own (an abstract, a case).
+# `written` where every question comes with a short text of its own (an abstract, a case), `passage`
+# where that is taken from the documents of `ds2 run --corpus`.
 context: none
 
 # The public benchmark this task mirrors, if there is one:

@@ -37,6 +37,7 @@ ADAPTERS: tuple[AdapterName, ...] = ("chat", "json-schema", "json")
 _DRAWS = 3
 _IN_FLIGHT = 8
 _SHOWN = 8
+_CONTEXT = "A shop sells pens in boxes of 12."
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,8 @@ def _stages(
         "notes": notes_line(task),
         "language": task.language,
     }
+    if task.context == "passage":
+        write["context"] = _CONTEXT
     pair = {"first_keyword": words[0], "second_keyword": words[-1]}
     return {
         "core": (CoreKeywords, {**common, "examples": ", ".join(words)}),
@@ -312,6 +315,6 @@ def _question(task: TaskSpec) -> dict[str, Any]:
         inputs["options"] = lettered(("36", *wrong))
     if task.answer.kind is AnswerKind.LABEL:
         inputs["question"] = "Do 3 boxes of 12 pens hold 36 pens?"
-    if task.context == "written":
-        inputs["context"] = "A shop sells pens in boxes of 12."
+    if task.context != "none":
+        inputs["context"] = _CONTEXT
     return inputs

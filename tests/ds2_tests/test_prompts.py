@@ -24,7 +24,7 @@ from ds2.cli.prompts import LevelName, prompts_command
 from programs.synthesis import ChainConfig, DS2Instruct
 from signatures.bloom import LEVELS, BloomLevel
 from signatures.errors import TaskError
-from signatures.task import BUILT_IN
+from signatures.task import BUILT_IN, load_task
 
 ROOT = Path(__file__).parents[2]
 GOLDENS = ROOT / "tests" / "goldens"
@@ -35,6 +35,7 @@ SHOWN: list[tuple[str, bool, AdapterName, str]] = [
     ("gsm8k", False, "chat", "keywords.core"),
     ("gsm8k", False, "chat", "keywords.prerequisites"),
     ("gsm8k", False, "chat", "keywords.advanced"),
+    ("gsm8k", False, "chat", "keywords.extract"),
     ("gsm8k", False, "chat", "writer.single"),
     ("gsm8k", False, "chat", "writer.pair"),
     ("gsm8k", False, "chat", "vote.draw.predict"),
@@ -45,11 +46,16 @@ SHOWN: list[tuple[str, bool, AdapterName, str]] = [
     ("pubmedqa", False, "chat", "writer.single"),
     ("pubmedqa", False, "chat", "vote.draw.predict"),
     ("cfa", False, "json", "writer.single"),
+    ("pubmedqa-corpus", False, "chat", "writer.pair"),
+    ("pubmedqa-corpus", False, "chat", "vote.draw.predict"),
 ]
 
 
 def view_of(task: str, thinking: bool, adapter: AdapterName, predictor: str) -> PromptView:
-    program = DS2Instruct(task, ChainConfig(thinking=thinking))
+    spec = load_task(task.removesuffix("-corpus"))
+    if task.endswith("-corpus"):
+        spec = spec.model_copy(update={"context": "passage"})
+    program = DS2Instruct(spec, ChainConfig(thinking=thinking))
     return next(v for v in prompt_views(program, adapter) if v.predictor == predictor)
 
 

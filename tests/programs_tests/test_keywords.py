@@ -258,9 +258,9 @@ def test_a_circuit_breaker_goes_before_an_ordinary_error() -> None:
         grow(script)
 
 
-def test_its_three_predictors_can_be_reached() -> None:
+def test_its_predictors_can_be_reached() -> None:
     names = [name for name, _ in KeywordExpansion(GSM8K).named_predictors()]
-    assert names == ["core", "prerequisites", "advanced"]
+    assert names == ["core", "prerequisites", "advanced", "extract"]
 
 
 def test_keywords_of_a_language_without_spaces_are_told_apart_without_folding_plurals() -> None:

@@ -73,7 +73,7 @@ def written() -> list[dspy.Example]:
 def test_the_keyword_stage_can_be_bootstrapped() -> None:
     trainset = [dspy.Example(size=24, seed=s).with_inputs("size", "seed") for s in (0, 1)]
     program = bootstrap(KeywordExpansion(GSM8K), trainset, lambda p: len(p.bank) == 24, teacher())
-    assert demos(program) == {"core": 2, "prerequisites": 2, "advanced": 2}
+    assert demos(program) == {"core": 2, "prerequisites": 2, "advanced": 2, "extract": 0}
 
 
 def test_the_writer_can_be_bootstrapped() -> None:
@@ -102,6 +102,7 @@ def test_the_whole_chain_can_be_bootstrapped_saved_loaded_and_run(tmp_path: Path
     program = bootstrap(DS2Instruct(GSM8K), UNITS, lambda p: p.row is not None, teacher())
     assert demos(program) == {
         "keywords.core": 0, "keywords.prerequisites": 0, "keywords.advanced": 0,
+        "keywords.extract": 0,
         "writer.single": 1, "writer.pair": 1, "vote.draw.predict": 2,
     }  # fmt: skip
     program.save(tmp_path / "p.json")

@@ -27,6 +27,7 @@ PREDICTORS = [
     "keywords.core",
     "keywords.prerequisites",
     "keywords.advanced",
+    "keywords.extract",
     "writer.single",
     "writer.pair",
     "vote.draw.predict",
@@ -253,7 +254,7 @@ def test_a_saved_program_holds_no_language_model_and_no_secret(tmp_path: Path) -
     assert "s3cr3t" not in text
     states = json.loads(text)["program"]
     assert list(states) == PREDICTORS
-    assert [state["lm"] for state in states.values()] == [None] * 6
+    assert [state["lm"] for state in states.values()] == [None] * len(PREDICTORS)
     assert program.writer.single.lm is not None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from ds2.engines.teacher import generic
+from ds2.engines.teacher import generic, passages
 from ds2.engines.teacher.frame import Domain, Family, Node, Solution, read
 from ds2.engines.teacher.wording import VAGUE
 from signatures.bloom import BloomLevel
@@ -65,6 +65,9 @@ def recognise(question: str, context: str = "") -> Recognised | None:
             family, level, params = found
             solved = family.solve(params, level)
             return Recognised(f"{task}/{family.name}", level, family.difficulty, solved, vague)
+    asked = passages.read(question, context)
+    if asked is not None:
+        return Recognised("passage", None, passages.DIFFICULTY, asked, vague)
     solved_plain = generic.read(text)
     if solved_plain is None:
         return None

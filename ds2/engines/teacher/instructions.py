@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from ds2.engines.teacher import catalog, generic
+from ds2.engines.teacher import catalog, generic, passages
 from ds2.engines.teacher.draws import rng_of
 from ds2.engines.teacher.frame import Solution, padded
 from ds2.engines.teacher.prompts import Prompt
@@ -61,6 +61,11 @@ def write_instruction(
         options = _options(written[2], _sizes(prompt), rng)
         # More options than the family has slips for: figures can be varied without end.
         written = None if options is None else written
+    about = prompt.inputs.get("context")
+    if about is not None and (
+        asked := passages.write(rng, about, keywords, level, _labels(prompt))
+    ):
+        written = ("", *asked)
     if written is None:
         written = _generic(prompt, keywords or ["?"], level, rng)
         if prompt.wants("options"):

@@ -1,4 +1,4 @@
-"""The keyword stages: core, prerequisite and advanced keywords out of a domain's graph."""
+"""The keyword stages: keywords out of a domain's graph, or out of a passage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
-from ds2.engines.teacher import catalog, generic
+from ds2.engines.teacher import catalog, generic, passages
 from ds2.engines.teacher.frame import Node
 from ds2.engines.teacher.prompts import Prompt
 from ds2.engines.teacher.rates import TeacherRates
@@ -18,13 +18,18 @@ _BEYOND = 3
 
 
 def list_keywords(prompt: Prompt, task: str | None, rng: Random, rates: TeacherRates) -> list[str]:
-    """Return the keywords of a reply, faults included; at least one.
+    """Return the keywords of a reply, faults included; at least one, but of a passage.
 
     Args:
         task: the built-in task that was recognised; None makes keywords of the prompt's own words.
     """
     count = _count(prompt.inputs.get("count", ""))
     known = _listed(prompt.inputs.get("known", ""))
+    if "passage" in prompt.inputs:
+        taken = {_fold(text) for text in known}
+        nodes = () if task is None else catalog.domain(task).keywords
+        found = passages.keywords_in(prompt.inputs["passage"], nodes, taken, count, rng)
+        return _faulty(found, known, lambda _: (), rng, rates)
     fresh = _fresh(prompt, task, known, count, rng)
     synonyms = (lambda text: _synonyms(task, text)) if task is not None else (lambda _: ())
     if not fresh:
@@ -37,8 +42,8 @@ def _fresh(
     prompt: Prompt, task: str | None, known: Sequence[str], count: int, rng: Random
 ) -> list[str]:
     taken = {_fold(text) for text in known}
-    if task is None or "passage" in prompt.inputs:
-        texts = [prompt.inputs.get(name, "") for name in ("passage", "task", "seeds")]
+    if task is None:
+        texts = [prompt.inputs.get(name, "") for name in ("task", "seeds")]
         pool = generic.keyword_pool(_listed(prompt.inputs.get("examples", "")), texts)
         left = [word for word in pool if _fold(word) not in taken]
         # Single words come first in the pool and are the better keywords.
