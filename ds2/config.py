@@ -1,8 +1,8 @@
-"""The configuration of a run, in three parts by what they may change.
+"""The configuration of a run, in parts by what they may change.
 
 `RunConfig` determines the rows and is part of the fingerprint. `EngineConfig` says which models and
-how to reach them; the models are part of the fingerprint, the way is not. `BudgetConfig` only says
-when to stop.
+how to reach them; the models are part of the fingerprint, the way is not. So it is with
+`CorpusConfig`: the documents are, their place is not. `BudgetConfig` only says when to stop.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ class RunConfig(_Settings):
         keyword_temperature, writer_temperature: 0 to 2.
         answer_temperatures: by wave or by draw, see `programs.sampling.Temperatures`.
         pair_share: share of units made from a pair of keywords, 0 to 1.
+        corpus_share: share of the keyword bank that comes out of the corpus where there is one, 0 to
+            0.9.
         bank: keywords to grow.
         candidates: most units that may be decided (accepted or rejected).
         quotas: rows are spread evenly over the six levels, and a level is refilled until it has
@@ -97,6 +99,7 @@ class RunConfig(_Settings):
     answer_temperatures: tuple[float, ...] = (0.7, 0.8, 0.9)
     answer_temperatures_by: Literal["wave", "draw"] = "wave"
     pair_share: float = Field(default=0.4, ge=0, le=1)
+    corpus_share: float = Field(default=0.4, ge=0, le=0.9)
     bank: int = Field(ge=1, le=100_000)
     candidates: int = Field(ge=1)
     quotas: bool = True
@@ -180,6 +183,22 @@ class EngineConfig(_Settings):
     def model_of(self, stage: str) -> str | None:
         """Return the model of a stage."""
         return self.model_for.get(stage, self.model)
+
+
+class CorpusConfig(_Settings):
+    """Which documents a run reads; what they hold is part of the fingerprint, where they lie is not.
+
+    Args:
+        path: a file or a folder: JSONL, Parquet, text, Markdown, each but Parquet also packed by gzip.
+        column: the column of JSONL and Parquet that holds the text; None takes the first there is of
+            text, content, abstract.
+        index: the folder that indexes are kept in; None for the user's cache, see
+            `ds2.corpus.corpus.cache_folder`.
+    """
+
+    path: str = Field(min_length=1)
+    column: str | None = None
+    index: str | None = None
 
 
 class BudgetConfig(_Settings):

@@ -23,7 +23,17 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ds2", "optimizers", "programs", "signatures")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "runs")
-HEAVY = ("dspy", "datasets", "pyarrow", "litellm", "optuna", "aiohttp", "numpy", "pandas")
+HEAVY = (
+    "dspy",
+    "datasets",
+    "pyarrow",
+    "litellm",
+    "optuna",
+    "aiohttp",
+    "numpy",
+    "pandas",
+    "tantivy",
+)
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
