@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ds2.config import BudgetConfig, EngineConfig, preset
+from ds2.config import BudgetConfig, CorpusConfig, EngineConfig, preset
+from ds2.corpus.corpus import open_corpus
 from ds2.runtime.defaults import default_out
 from ds2.runtime.session import RunRequest
 from signatures.errors import RunStoppedError
@@ -32,6 +33,7 @@ def synthesize(
     model: str | None = None,
     out: str | os.PathLike[str] | None = None,
     preset: str = "default",
+    corpus: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> Dataset:
     """Make a dataset and return it; the same call on the same folder continues or reads it again.
@@ -44,6 +46,8 @@ def synthesize(
         model: `PROVIDER/NAME`; None for the built-in simulated teacher.
         out: run folder; None for `runs/TASK-TARGET`.
         preset: `default` or `paper`.
+        corpus: a file or folder of documents to take keywords and contexts from; `corpus_column` and
+            `corpus_index` as for `ds2 run`.
         settings: any field of `RunConfig`, `EngineConfig` or `BudgetConfig`, such as `seed`,
             `policy`, `concurrency`, `api_base`, `price`, `budget_usd`.
 
@@ -57,7 +61,7 @@ def synthesize(
         >>> rows.num_rows, rows.column_names[:3]
         (6, ['id', 'messages', 'instruction'])
     """
-    work = asynthesize(task, target, model=model, out=out, preset=preset, **settings)
+    work = asynthesize(task, target, model=model, out=out, preset=preset, corpus=corpus, **settings)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -72,12 +76,15 @@ async def asynthesize(
     model: str | None = None,
     out: str | os.PathLike[str] | None = None,
     preset: str = "default",
+    corpus: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> Dataset:
     """Make a dataset and return it: `synthesize` for callers with an event loop."""
     from ds2.runtime.runner import run
 
-    request = _request(task, target, preset, settings | {"model": model}, out)
+    asked = settings | {"model": model, "corpus": corpus}
+    # Indexing a corpus takes its time; the caller's loop goes on.
+    request = await asyncio.to_thread(_request, task, target, preset, asked, out)
     summary = await run(request)
     if summary.exit_code != 0:
         raise _stopped(summary)
@@ -103,6 +110,7 @@ def _request(
     settings: dict[str, Any],
     out: str | os.PathLike[str] | None,
 ) -> RunRequest:
+    documents = _corpus_config(settings)
     spec = task if isinstance(task, TaskSpec) else load_task(task)
     engine = {k: settings.pop(k) for k in list(settings) if k in _ENGINE | {"model"}}
     budget = {k: settings.pop(k) for k in list(settings) if k in _BUDGET}
@@ -113,8 +121,19 @@ def _request(
         config=config,
         engine=engine_config,
         budget=BudgetConfig.build(**budget),
-        out=default_out(spec, config, engine_config) if out is None else Path(out),
+        out=default_out(spec, config, engine_config, documents) if out is None else Path(out),
+        corpus=None if documents is None else open_corpus(documents),
     )
+
+
+def _corpus_config(settings: dict[str, Any]) -> CorpusConfig | None:
+    """Take what is about the corpus out of `settings`."""
+    path = settings.pop("corpus")
+    column, index = (settings.pop(f"corpus_{name}", None) for name in ("column", "index"))
+    if path is None:
+        return None
+    kept_in = None if index is None else os.fspath(index)
+    return CorpusConfig.build(path=os.fspath(path), column=column, index=kept_in)
 
 
 def _stopped(summary: RunSummary) -> RunStoppedError:

@@ -3,6 +3,7 @@
 | part | where it is |
 | --- | --- |
 | task, configuration (seed, target, policy, ...) | `task`, `config`: never mixed in one folder |
+| the passages of the corpus, and the index that ranks them | `corpus`: likewise |
 | prompts (compiled ones included), adapter | `prompts`, `config.adapter` |
 | models and their endpoints' dialects | `models` |
 | DSPy, and the reading of answers | `dspy`, `equivalence` |
@@ -35,6 +36,7 @@ def identity(
     models: Mapping[str, str],
     dspy: str,
     equivalence: str,
+    corpus: str | None = None,
 ) -> dict[str, Any]:
     """Return all that determines the rows, as plain data.
 
@@ -45,6 +47,7 @@ def identity(
         models: for each stage, model and dialect.
         dspy: DSPy's version.
         equivalence: the version of the reading and comparing of answers.
+        corpus: the hash of the passages and of what ranks them; None without a corpus.
     """
     return {
         "version": VERSION,
@@ -54,6 +57,7 @@ def identity(
         "models": dict(models),
         "dspy": dspy,
         "equivalence": equivalence,
+        "corpus": corpus,
     }
 
 

@@ -12,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from ds2.cli.progress import Watcher
+    from ds2.config import CorpusConfig
+    from ds2.corpus.corpus import Corpus
     from ds2.runtime.session import RunRequest
     from ds2.runtime.summary import RunSummary
 
@@ -127,6 +129,25 @@ def read_request(
     program: Annotated[
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
     ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Documents to take keywords and contexts from: JSONL, Parquet, text, Markdown, "
+            "gzip, a folder of them.",
+        ),
+    ] = None,
+    corpus_column: Annotated[
+        str | None,
+        typer.Option(help="Column with the text; text, content or abstract if not given."),
+    ] = None,
+    corpus_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the keywords that come out of it; 0.4 if not given."),
+    ] = None,
+    corpus_index: Annotated[
+        str | None, typer.Option(help="Folder for its index; the user's cache if not given.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; runs/TASK-TARGET if not given.")
     ] = None,
@@ -139,8 +160,9 @@ def read_request(
     stage_check: Annotated[
         bool, typer.Option(help="Stop when a stage's first replies are mostly unusable.")
     ] = True,
+    quiet: bool = False,
 ) -> RunRequest:
-    """Return what the options of `ds2 run` ask for.
+    """Return what the options of `ds2 run` ask for; `quiet` says nothing of a corpus.
 
     Raises:
         DS2Error: an option is out of its range.
@@ -156,6 +178,7 @@ def read_request(
         candidates=max_candidates,
         adapter=adapter.value,
         merger=merger.value,
+        corpus_share=corpus_share,
     )
     return _request(
         task,
@@ -184,6 +207,8 @@ def read_request(
             "stage_check": stage_check,
         },
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},
+        _corpus_config(corpus, corpus_column, corpus_index),
+        quiet=quiet,
     )
 
 
@@ -192,10 +217,12 @@ def like_run(command: Callable[..., None]) -> Callable[..., None]:
 
     So that `ds2 plan`, `ds2 preview` and `ds2 run` mean the same run by the same words.
     """
-    shared, own = _parameters(read_request), _parameters(command)[1:]
+    shared = [one for one in _parameters(read_request) if one.name != "quiet"]
+    own = _parameters(command)[1:]
 
     def wrapped(**given: Any) -> None:
-        request = read_request(**{one.name: given.pop(one.name) for one in shared})
+        asked = {one.name: given.pop(one.name) for one in shared}
+        request = read_request(**asked, quiet=bool(given.get("quiet")))
         command(request, **given)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
@@ -239,6 +266,9 @@ def _request(
     engine: dict[str, Any],
     budget: dict[str, Any],
     rest: dict[str, Any],
+    corpus: CorpusConfig | None,
+    *,
+    quiet: bool,
 ) -> RunRequest:
     from ds2.config import BudgetConfig, EngineConfig
     from ds2.runtime.defaults import default_out
@@ -247,13 +277,14 @@ def _request(
 
     spec = load_task(task)
     engine_config = EngineConfig.build(**engine)
-    out = rest.pop("out") or default_out(spec, config, engine_config)
+    out = rest.pop("out") or default_out(spec, config, engine_config, corpus)
     return RunRequest(
         task=spec,
         config=config,
         engine=engine_config,
         budget=BudgetConfig.build(**budget),
         out=out,
+        corpus=None if corpus is None else _corpus(corpus, quiet=quiet),
         **rest,
     )
 
@@ -280,6 +311,40 @@ def interruptible(work: Coroutine[Any, Any, T], watcher: Watcher, request: RunRe
             err=True,
         )
         raise typer.Exit(130) from None
+
+
+def _corpus_config(path: str | None, column: str | None, index: str | None) -> CorpusConfig | None:
+    from ds2.config import CorpusConfig
+    from signatures.errors import ConfigError
+
+    if path is not None:
+        return CorpusConfig.build(path=path, column=column, index=index)
+    if column is None and index is None:
+        return None
+    raise ConfigError.rule(
+        "Reading the options failed",
+        name="--corpus",
+        rule="be given with --corpus-column or --corpus-index",
+        value="nothing",
+        todo="Give --corpus PATH, or leave them out.",
+    )
+
+
+def _corpus(config: CorpusConfig, *, quiet: bool) -> Corpus:
+    """Return the corpus, indexed; say how large it is."""
+    from ds2.corpus.corpus import open_corpus
+
+    def say(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    opened = open_corpus(config, say)
+    say(
+        f"Corpus: {opened.passages:,} passages of {opened.documents:,} documents, index {opened.how}."
+    )
+    if opened.passed_over:
+        say(f"{opened.passed_over:,} files of other formats were passed over.")
+    return opened
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

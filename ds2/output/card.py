@@ -89,6 +89,7 @@ class CardFacts:
         rejections: rejected units by reason.
         screens: what each screen turned away, by its name; empty when none ran.
         seeds: the seeds, by what they decide.
+        corpus: the corpus that was read: its id and counts, no path; None without one.
     """
 
     task: TaskSpec
@@ -102,6 +103,7 @@ class CardFacts:
     rejections: Mapping[str, int] = field(default_factory=dict)
     screens: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
+    corpus: Mapping[str, Any] | None = None
 
 
 def write_card(facts: CardFacts, folder: Path) -> Path:
@@ -224,7 +226,17 @@ def _method(facts: CardFacts) -> list[str]:
         f"- Prompts: {_code(facts.prompts)}",
         f"- Seeds: {seeds}",
     ]
+    if facts.corpus is not None:
+        lines.append(f"- Corpus: {_corpus(facts.corpus)}")
     return ["## How it was made", _METHOD, "\n".join(lines)]
+
+
+def _corpus(corpus: Mapping[str, Any]) -> str:
+    counts = ", ".join(f"{name} {n:,}" for name, n in corpus.items() if name != "id")
+    return (
+        f"{counts} ({_code(str(corpus['id']))}); its own licence holds for what is quoted from it. "
+        "Part of the keywords come out of it, and contexts are passages of it (`passage_id`)"
+    )
 
 
 def _rejections(facts: CardFacts) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ds2.config import EngineConfig, RunConfig
+from ds2.config import CorpusConfig, EngineConfig, RunConfig
 from signatures.task import TaskSpec
 
 
-def default_out(task: TaskSpec, config: RunConfig, engine: EngineConfig) -> Path:
-    """Return `runs/TASK-TARGET`, with the preset, the model and the seed where they are chosen.
+def default_out(
+    task: TaskSpec, config: RunConfig, engine: EngineConfig, corpus: CorpusConfig | None = None
+) -> Path:
+    """Return `runs/TASK-TARGET`, with preset, model, corpus and seed where they are chosen.
 
     So the trial run on the simulated teacher and the run on a real model do not share a folder.
     """
@@ -18,8 +20,15 @@ def default_out(task: TaskSpec, config: RunConfig, engine: EngineConfig) -> Path
     if config.preset != "default":
         parts.append(config.preset)
     if engine.model is not None:
-        last = engine.model.rstrip("/").rsplit("/", 1)[-1]
-        parts.append(re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.")[:40] or "model")
+        parts.append(_named(engine.model) or "model")
+    if corpus is not None:
+        parts.append(_named(Path(corpus.path).name.partition(".")[0]) or "corpus")
     if config.seed:
         parts.append(f"seed{config.seed}")
     return Path("runs") / "-".join(parts)
+
+
+def _named(text: str) -> str:
+    """Return the last part of a name or path as a part of a folder's name."""
+    last = text.rstrip("/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.")[:40]

@@ -25,6 +25,7 @@ def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, 
         "engine": json.loads(request.engine.model_dump_json()),
         "budget": json.loads(request.budget.model_dump_json()),
         "models": {stage: [b.model, b.dialect] for stage, b in backends.items()},
+        "corpus": request.corpus.facts if request.corpus else None,
     }
 
 
@@ -57,6 +58,7 @@ def write_rows(
         models={stage: backend.model for stage, backend in backends.items()},
         files=files.files,
         counts=files.counts,
+        corpus=request.corpus.facts if request.corpus else None,
         fixed_temperature=answers.fixed_temperature,
         rejections=dict(sorted(ledger.rejected.items())),
         screens=screens if request.config.duplicates else {},

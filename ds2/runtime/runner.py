@@ -21,6 +21,7 @@ from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.examples import example_of
 from ds2.runtime.folder import resolved, write_json, write_rows
+from ds2.runtime.grounding import bank_facts, corpus_notices, write_passages
 from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.naming import notices
@@ -34,6 +35,7 @@ from ds2.runtime.session import (
     build_program,
     claim,
     connect,
+    grounded,
     open_folder,
     quiet_dspy,
     uses_judge,
@@ -47,7 +49,7 @@ from programs.redraw import MOST_CALLS
 from programs.stopping import parse_policy
 from programs.synthesis import DS2Instruct
 from signatures.errors import RunStoppedError
-from signatures.records import Keyword, Rejection, Row, canonical_json
+from signatures.records import Keyword, Passage, Rejection, Row, canonical_json
 
 
 @dataclass(slots=True)
@@ -97,7 +99,9 @@ class _Ended(NamedTuple):
     error: BaseException | None = None
 
 
-def worst_case_calls(config: RunConfig, concurrency: int, *, judge: bool = False) -> int:
+def worst_case_calls(
+    config: RunConfig, concurrency: int, *, judge: bool = False, corpus: bool = False
+) -> int:
     """Return the most calls a run can make: every list with all repeats, every unit in full.
 
     A draw of the writer or of an answer is up to three calls (see `programs.redraw`). Units are the
@@ -106,8 +110,12 @@ def worst_case_calls(config: RunConfig, concurrency: int, *, judge: bool = False
     """
     shape = ExpansionShape()
     # Every second round adds a keyword at least, or the bank is taken as it is.
-    rounds = min(shape.max_rounds, 2 * config.bank)
-    lists = 1 + 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width))) * rounds
+    rounds = min(shape.max_rounds, 2 * config.bank + (4 if corpus else 0))
+    in_a_round = 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width)))
+    if corpus:  # each of its three steps may end with two rounds in vain
+        passages = min(shape.parallel, math.ceil(config.bank / shape.per_passage))
+        in_a_round = max(in_a_round, passages)
+    lists = 1 + in_a_round * rounds
     draws = parse_policy(config.policy).max_draws
     a_unit = (1 + draws) * MOST_CALLS + (draws * (draws - 1) // 2 if judge else 0)
     units = config.candidates + most_surplus(config.candidates, concurrency)
@@ -133,6 +141,7 @@ async def run(
         asyncio.CancelledError: the run was interrupted; everything is written.
     """
     began_s = time.monotonic()
+    request = grounded(request)
     backends = backends_for(request, resolve)
     check_measurable(request.budget, backends)
     program = build_program(request, backends)
@@ -153,7 +162,10 @@ async def run(
         )
         if observer is not None:
             worst = worst_case_calls(
-                request.config, request.engine.concurrency, judge=uses_judge(request)
+                request.config,
+                request.engine.concurrency,
+                judge=uses_judge(request),
+                corpus=request.corpus is not None,
             )
             observer.began(request, backends, worst)
         job = _Job(request, backends, program, store, observer, identity, budget)
@@ -198,6 +210,7 @@ class _Job:
         self.examples: dict[str, str] = {}
         self.ledger = Ledger()
         self.keywords: dict[str, Any] = {}
+        self.read: tuple[Passage, ...] = ()
         self.progress = Progress(request.config.target, self.ledger)
         self.check = StageCheck(enabled=request.budget.stage_check, reply_at=store.reply_at)
 
@@ -227,7 +240,7 @@ class _Job:
         work = ProgramWork(self.program, self.backends, answered=lambda: _calls(self.store) > 0)
         with work.failures("keywords"):
             grown = await self.program.aexpand(config.bank, config.seed)
-        self._keep_bank(grown.bank, grown.stopped, grown.rounds)
+        self._keep_bank(grown)
         return await self._units(grown.bank, work)
 
     def conclude(self, ended: _Ended, logged: int, began_s: float) -> RunSummary:
@@ -244,6 +257,8 @@ class _Job:
             rows = write_rows(request, store, self.backends, self.identity, self.ledger)
             if rows != self.ledger.accepted:
                 problem = f"accepted {self.ledger.accepted}, but {rows} rows written"
+            if request.corpus is not None:
+                write_passages(request.out, request.corpus, store, self.read)
         summary = self._summary(ended, logged, began_s, problem)
         summary.write(request.out)
         if problem is not None:
@@ -269,7 +284,7 @@ class _Job:
             target=request.config.target,
             out=str(request.out),
             ledger=self.ledger.as_dict(),
-            keywords={k: v for k, v in self.keywords.items() if k != "keywords"},
+            keywords={k: v for k, v in self.keywords.items() if k not in {"keywords", "passages"}},
             stages=stages,
             calls=calls,
             new_calls=calls - logged,
@@ -397,14 +412,18 @@ class _Job:
         if outcome is not None:
             self.check.note(decided.unit.place, outcome)
 
-    def _keep_bank(self, bank: tuple[Keyword, ...], stopped: str, rounds: int) -> None:
+    def _keep_bank(self, grown: Any) -> None:
+        bank, stopped = grown.bank, grown.stopped
         self.keywords = {
             "size": len(bank),
             "wanted": self.request.config.bank,
             "stopped": stopped,
-            "rounds": rounds,
+            "rounds": grown.rounds,
             "keywords": [json.loads(keyword.model_dump_json()) for keyword in bank],
         }
+        if self.request.corpus is not None:
+            self.read = grown.passages
+            self.keywords |= bank_facts(self.request.corpus, grown)
         write_json(self.request.out / "keywords.json", self.keywords)
         if self.observer is not None:
             self.observer.grew(bank, stopped)
@@ -433,6 +452,9 @@ class _Job:
         if self.keywords and self.keywords["stopped"] != "size":
             size, wanted = self.keywords["size"], self.keywords["wanted"]
             yield f"The keyword bank has {size} of {wanted} keywords: expansion brought nothing new."
+        if self.keywords and self.request.corpus is not None:
+            share = self.request.config.corpus_share
+            yield from corpus_notices(self.keywords, self.ledger.rejected, share)
         if self.keywords and not self.ledger.accepted:
             yield "No row was accepted, so no Parquet file was written."
 

@@ -11,6 +11,7 @@ from typing import Any
 import dspy
 
 from ds2.config import BudgetConfig, EngineConfig, RunConfig
+from ds2.corpus.corpus import Corpus
 from ds2.engines.base import Backend
 from ds2.engines.budget import Budget
 from ds2.engines.limiter import Limiter
@@ -22,11 +23,12 @@ from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
 from ds2.store import LOCK_NAME, STORE_NAME, RunStore
+from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
 from programs.stopping import Calibrated, parse_policy
 from programs.synthesis import ChainConfig, DS2Instruct
 from programs.voting import READING_VERSION
-from signatures.errors import StoreError
+from signatures.errors import ConfigError, StoreError
 from signatures.task import AnswerKind, TaskSpec
 
 RUN_STAGES = ("keywords", "writer", "answers")
@@ -54,6 +56,7 @@ class RunRequest:
         program: a program that `DS2Instruct.save` wrote; None takes the prompts as they are written.
         accept_new_prompts: go on with a run whose prompts, models or versions have changed.
         pilot: stop after the first units; the same request without it goes on from there.
+        corpus: the documents that keywords and contexts are taken from; None for none.
     """
 
     task: TaskSpec
@@ -64,6 +67,30 @@ class RunRequest:
     program: Path | None = None
     accept_new_prompts: bool = False
     pilot: Pilot | None = None
+    corpus: Corpus | None = None
+
+
+def grounded(request: RunRequest) -> RunRequest:
+    """Return the request as it is run: with a corpus, a written context becomes a passage of it.
+
+    Raises:
+        ConfigError: the task's contexts are passages, and there is no corpus.
+    """
+    task = request.task
+    if request.corpus is None:
+        if task.context != "passage":
+            return request
+        raise ConfigError.rule(
+            "Starting the run failed",
+            unit=task.name,
+            name="--corpus",
+            rule="be given for a task whose context is `passage`",
+            value="nothing",
+            todo="Give --corpus PATH, or set `context: written` to have texts made up.",
+        )
+    if task.context == "written":
+        task = task.model_copy(update={"context": "passage"})
+    return replace(request, task=task)
 
 
 Resolver = Callable[[str | None, EngineConfig, int], Backend]
@@ -119,6 +146,8 @@ def build_program(request: RunRequest, backends: Mapping[str, Backend]) -> DS2In
         ChainConfig(
             policy=parse_policy(config.policy),
             temperatures=temperatures,
+            shape=ExpansionShape(retrieved=config.corpus_share),
+            retriever=request.corpus.index if request.corpus else None,
             thinking=answers.thinking,
             teacher=answers.teacher,
             model=answers.model,
@@ -273,6 +302,7 @@ def claim(
         models={stage: f"{b.model} ({b.dialect})" for stage, b in backends.items()},
         dspy=dspy.__version__,
         equivalence=" ".join(filter(None, (str(READING_VERSION), program.vote.equivalence.name))),
+        corpus=request.corpus.id if request.corpus else None,
     )
     stored = store.meta().get("identity")
     if stored is not None:

@@ -12,7 +12,7 @@ from ds2.engines.base import Backend
 from ds2.engines.explain import explain
 from ds2.engines.limiter import place
 from ds2.runtime.plan import Unit
-from programs.synthesis import DS2Instruct
+from programs.synthesis import NO_PASSAGE, DS2Instruct
 from signatures.errors import (
     DS2Error,
     EndpointError,
@@ -50,9 +50,7 @@ class ProgramWork:
         """Return the instruction of a unit, or why there is none."""
         place.set(unit.place)
         with self.failures("writer"):
-            written = await self._program.writer.acall(
-                keywords=list(unit.keywords), level=unit.level, visit=unit.visit
-            )
+            written = await self._program.write(list(unit.keywords), unit.level, unit.visit)
         return written.instruction or written.rejection
 
     async def vote(self, unit: Unit, instruction: Instruction) -> Row | Rejection:
@@ -142,8 +140,8 @@ class StageCheck:
         Raises:
             StageError: a stage's first replies are mostly unusable.
         """
-        if not self._enabled:
-            return
+        if not self._enabled or (isinstance(outcome, Rejection) and outcome.reason == NO_PASSAGE):
+            return  # no reply: no model was asked
         if isinstance(outcome, Rejection) and outcome.stage == "writer":
             self._take("writer", usable=False, reply=self._raw(place, outcome))
         else:

@@ -15,6 +15,7 @@ from dspy import lm15
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from ds2.config import BudgetConfig, EngineConfig, preset
+from ds2.corpus.corpus import Corpus
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.teacher import Teacher, simulated_backend
 from ds2.output.dataset import dataset_shards
@@ -39,6 +40,7 @@ def asked(
     preset_name: str = "default",
     program: Path | None = None,
     accept_new_prompts: bool = False,
+    corpus: Corpus | None = None,
     **settings: Any,
 ) -> RunRequest:
     """Return a request; `settings` are fields of the three configurations."""
@@ -52,6 +54,7 @@ def asked(
         out=out,
         program=program,
         accept_new_prompts=accept_new_prompts,
+        corpus=corpus,
     )
 
 

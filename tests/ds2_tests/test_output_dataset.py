@@ -84,7 +84,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
     assert (
         list(FEATURES)
         == (
-            "id messages instruction options context response answer level keywords agreement "
+            "id messages instruction options context passage_id response answer level keywords agreement "
             "agreement_low agreement_high confidence votes "
             "samples task teacher model"
         ).split()
