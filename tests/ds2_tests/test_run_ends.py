@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Ended
 from dspy import lm15
 from small_runs import Meddler, adds_up, asked, failing_after, go, gone, rows_of, summary_of
 
@@ -207,3 +208,17 @@ def test_decisions_that_are_gone_are_made_again_from_the_log(tmp_path: Path) -> 
     again = go(tmp_path, 6)
     assert (again.status, again.new_calls) == ("complete", 0)
     assert again.ledger["accepted"] == first.ledger["accepted"] == len(rows_of(tmp_path))
+
+
+def test_the_command_says_so_and_leaves_with_1(
+    ds2: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = folder.accepted_rows
+    monkeypatch.setattr(folder, "accepted_rows", lambda store: list(real(store))[1:])
+    ended = ds2("run", "gsm8k", "-n", 6, "--out", "r")
+    assert ended.code == 1
+    assert "Checking the ledger failed for 'r'" in ended.err
+    assert "accepted 6, but 5 rows written" in ended.err
+    status = ds2("status", "r")
+    assert "Stopped: an error ended it." in status.out
+    assert "accepted 6, but 5 rows written" in status.out
