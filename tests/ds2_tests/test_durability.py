@@ -172,7 +172,7 @@ def expected(server: Counting, tmp_path_factory: pytest.TempPathFactory) -> dict
 def goes_on(server: Counting, out: Path, expected: dict[str, bytes]) -> None:
     """Require that a run ends with the same bytes and asks for nothing that its log holds."""
     logged, begun = logged_keys(out), len(server.keys)
-    assert len(logged) > 10
+    assert logged
     assert server.finish(out).exit_code == 0
     assert dataset_bytes(out) == expected
     assert not logged & set(server.keys[begun:])
