@@ -119,7 +119,7 @@ def test_the_bytes_do_not_depend_on_concurrency_or_on_a_stop(
 ) -> None:
     go(tmp_path / "b", 6, "pubmedqa", corpus=corpus, concurrency=1)
     for calls in (4, 30, None):
-        summary = go(tmp_path / "c", 6, "pubmedqa", corpus=corpus, max_calls=calls)
+        summary = go(tmp_path / "c", 6, "pubmedqa", corpus=corpus, budget_calls=calls)
     assert summary.status == "complete"
     assert dataset_bytes(whole) == dataset_bytes(tmp_path / "b") == dataset_bytes(tmp_path / "c")
     assert go(tmp_path / "c", 6, "pubmedqa", corpus=corpus).new_calls == 0

@@ -232,16 +232,18 @@ def test_a_folder_in_use_is_refused(ds2: Command, tmp_path: Path) -> None:
     assert "be used by one process at a time" in ended.err
 
 
-def test_an_endpoint_that_is_down_is_told_and_leaves_only_the_store(
-    ds2: Command, tmp_path: Path
-) -> None:
+def test_an_endpoint_that_is_down_is_told_and_leaves_no_rows(ds2: Command, tmp_path: Path) -> None:
     ended = ds2(
         "run", "gsm8k", "--model", "m", "--api-base", "http://127.0.0.1:9/v1", "--out", "here"
     )
     assert ended.code == 2
     assert "http://127.0.0.1:9/v1" in ended.err
     assert "ds2 check" in ended.err
-    assert {path.name for path in (tmp_path / "here").iterdir()} == {STORE_NAME, LOCK_NAME}
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {
+        STORE_NAME,
+        LOCK_NAME,
+        "config.json",
+    }
 
 
 def test_a_bug_keeps_its_traceback(
