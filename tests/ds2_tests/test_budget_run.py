@@ -26,8 +26,6 @@ PRICE = (0.4, 1.6)
 LIMIT = 400  # --max-tokens of these runs
 # No prompt of these runs has more bytes; a reply that was cut gets twice the room.
 LONGEST = 4500 + TEMPLATE_TOKENS + 2 * LIMIT
-    4500 + TEMPLATE_TOKENS + 2 * LIMIT
-)  # a reply that was cut gets twice the room; no prompt of these runs has more bytes
 
 
 @pytest.fixture(scope="module")
