@@ -132,10 +132,22 @@ def _prompt_tokens(request: RunRequest, backends: Mapping[str, Backend]) -> dict
 
     adapter: Literal["chat", "json"] = "chat" if request.config.adapter == "chat" else "json"
     seen: dict[str, list[int]] = {}
-    for view in prompt_views(build_program(request, backends), adapter):
+    program = build_program(request, backends)
+    for view in prompt_views(program, adapter, passage=_passage(request)):
         seen.setdefault(view.stage, []).append(view.all_tokens)
     means = {stage: sum(tokens) / len(tokens) for stage, tokens in seen.items()}
     return {stage: means.get(stage, means["answers"]) for stage in backends}
+
+
+def _passage(request: RunRequest) -> str:
+    """Return a passage as long as they are: of five about the field, the middle one."""
+    from ds2.cli.prompt_views import PASSAGE
+
+    if request.corpus is None:
+        return PASSAGE
+    task = request.task
+    found = request.corpus.index.search(" ".join((task.domain, *task.example_keywords)), 5)
+    return sorted((p.text for p in found), key=len)[len(found) // 2] if found else PASSAGE
 
 
 def _assumed(backends: Mapping[str, Backend]) -> list[str]:

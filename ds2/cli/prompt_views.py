@@ -24,6 +24,7 @@ from signatures.task import TaskSpec
 Stage = Literal["keywords", "writer", "answers"]
 AdapterName = Literal["chat", "json"]
 
+PASSAGE = "<a passage of the corpus>"
 OWN_TOKENS = 350  # the most of our own text that one rendered prompt may hold
 
 _STAGES: dict[str, Stage] = {"keywords": "keywords", "writer": "writer", "vote": "answers"}
@@ -61,16 +62,26 @@ class PromptView:
 
 
 def prompt_views(
-    program: DS2Instruct, adapter: AdapterName = "chat", level: BloomLevel = BloomLevel.APPLY
+    program: DS2Instruct,
+    adapter: AdapterName = "chat",
+    level: BloomLevel = BloomLevel.APPLY,
+    passage: str = PASSAGE,
 ) -> Iterator[PromptView]:
-    """Yield the prompt of every predictor of `program`, in the order of the stages."""
+    """Yield the prompt of every predictor of `program`, in the order of the stages.
+
+    Args:
+        program: whose prompts.
+        adapter: how they are rendered.
+        level: the level shown where one is asked for.
+        passage: what stands for a passage of the corpus.
+    """
     renderer = dspy.JSONAdapter() if adapter == "json" else dspy.ChatAdapter()
     count = tokenizer().count
     for name, predictor in program.named_predictors():
         signature = predictor.signature
         inputs = {
             field: value
-            for field, value in typical_inputs(program.task, level).items()
+            for field, value in typical_inputs(program.task, level, passage).items()
             if field in signature.input_fields
         }
         rendered = renderer.format(signature, predictor.demos, inputs)
@@ -85,7 +96,7 @@ def prompt_views(
         )
 
 
-def typical_inputs(task: TaskSpec, level: BloomLevel) -> dict[str, Any]:
+def typical_inputs(task: TaskSpec, level: BloomLevel, passage: str = PASSAGE) -> dict[str, Any]:
     """Return a value for every input that a signature of `task` may have."""
     examples = task.example_keywords
     keywords = examples if len(examples) > 1 else (*examples, "<a keyword>", "<another keyword>")
@@ -103,10 +114,8 @@ def typical_inputs(task: TaskSpec, level: BloomLevel) -> dict[str, Any]:
         "demand": level.demand,
         "notes": notes_line(task),
         "language": task.language,
-        "passage": "<a passage of the corpus>",
-        "context": "<the text that was written>"
-        if task.context == "written"
-        else "<a passage of the corpus>",
+        "passage": passage,
+        "context": "<the text that was written>" if task.context == "written" else passage,
         "question": "<the question that was written>",
         "options": lettered(("<an option that was written>",) * max(sizes)),
     }

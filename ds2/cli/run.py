@@ -272,13 +272,13 @@ def _request(
 ) -> RunRequest:
     from ds2.config import BudgetConfig, EngineConfig
     from ds2.runtime.defaults import default_out
-    from ds2.runtime.session import RunRequest
+    from ds2.runtime.session import RunRequest, grounded
     from signatures.task import load_task
 
     spec = load_task(task)
     engine_config = EngineConfig.build(**engine)
     out = rest.pop("out") or default_out(spec, config, engine_config, corpus)
-    return RunRequest(
+    asked = RunRequest(
         task=spec,
         config=config,
         engine=engine_config,
@@ -287,6 +287,7 @@ def _request(
         corpus=None if corpus is None else _corpus(corpus, quiet=quiet),
         **rest,
     )
+    return grounded(asked)
 
 
 def _run(request: RunRequest, *, quiet: bool) -> RunSummary:

@@ -231,6 +231,20 @@ def test_the_command_says_how_large_the_corpus_is_and_names_the_folder_after_it(
     assert "abstracts.jsonl" not in json.dumps(config)
 
 
+def test_the_plan_counts_the_passages_and_the_preview_shows_rows_about_them(home: Path) -> None:
+    def told(command: str, *more: str) -> Any:
+        asked = [command, "pubmedqa", "-n", "6", "--out", command, *more]
+        result = CliRunner().invoke(app, asked)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    options = ("--corpus", "abstracts.jsonl")
+    grounded = json.loads(told("plan", "--json", *options))["stages"]["writer"]["input_tokens"][1]
+    written = json.loads(told("plan", "--json"))["stages"]["writer"]["input_tokens"][1]
+    assert grounded > written * 1.1
+    assert "score was measured over" in " ".join(told("preview", *options).split())
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
