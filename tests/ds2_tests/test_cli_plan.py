@@ -44,23 +44,24 @@ def test_a_plan_with_a_pilot_is_continued_by_the_run(ds2: Command, tmp_path: Pat
 
 
 def test_a_plan_of_a_model_without_a_price_says_so(ds2: Command) -> None:
-    ended = ds2("plan", "gsm8k", "--model", "ollama/qwen3:8b", "-n", 60)
+    words = ("plan", "gsm8k", "--model", "ollama/qwen3:8b", "-n", 12)
+    ended = ds2(*words)
     assert ended.code == 0
     assert "The cost is unknown" in ended.out
     assert "thinking takes 300 to 4,000 tokens more" in ended.out
-    plan = json.loads(ds2("plan", "gsm8k", "--model", "ollama/x", "-n", 60, "--json").out)
+    plan = json.loads(ds2(*words, "--json").out)
     assert plan["usd"] is None
     assert plan["stages"]["writer"]["usd"] is None
     assert plan["tokens"] is not None
 
 
 def test_a_plan_knows_the_judge_of_open_answers(ds2: Command) -> None:
-    plan = json.loads(ds2("plan", "math", "--merger", "judge", "-n", 60, "--json").out)
+    plan = json.loads(ds2("plan", "math", "--merger", "judge", "-n", 6, "--json").out)
     assert plan["stages"]["judge"]["calls"][1] > 0
 
 
 def test_a_plan_says_when_the_cap_may_end_the_run(ds2: Command) -> None:
-    ended = ds2("plan", "gsm8k", "-n", 60, "--max-candidates", 62)
+    ended = ds2("plan", "gsm8k", "-n", 12, "--max-candidates", 13)
     assert "The candidate cap may end it earlier" in ended.out
 
 

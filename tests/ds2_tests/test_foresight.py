@@ -34,7 +34,7 @@ EMPTY = NOTHING.known
 
 def of(units: list[UnitSample], target: int = 60, known: Known = EMPTY, **changes: int) -> Forecast:
     options = {"candidates": 10_000, "concurrency": 16} | changes
-    return forecast(Wanted({"all": target}, **options), known, from_pilot(units), runs=100)
+    return forecast(Wanted({"all": target}, **options), known, from_pilot(units), runs=60)
 
 
 # How many units: the run-ahead.
@@ -149,7 +149,7 @@ def test_an_interval_holds_the_middle_nine_tenths() -> None:
 def assumed(target: int = 60, **changes: object) -> Forecast:
     backends = dict.fromkeys(("keywords", "writer", "answers"), simulated_backend(0))
     draw = from_assumptions("lead(3, 9)", 24, backends, dict.fromkeys(backends, 400.0))
-    return forecast(Wanted({"all": target}, 10 * target, 16), EMPTY, draw, runs=100)
+    return forecast(Wanted({"all": target}, 10 * target, 16), EMPTY, draw, runs=60)
 
 
 def test_assumptions_give_every_stage_its_share() -> None:
@@ -244,7 +244,7 @@ def test_what_a_run_really_takes_lies_in_the_interval_of_its_pilot(tmp_path: Pat
         for seed in range(2):
             request = asked(tmp_path / f"{task}{seed}", 24, task, seed=seed, concurrency=8)
             seen = asyncio.run(pilot(request, Pilot(units=12)))
-            found = forecast(wanted(request), seen.known, from_pilot(seen.units), runs=100)
+            found = forecast(wanted(request), seen.known, from_pilot(seen.units), runs=60)
             stages = asyncio.run(run(request)).stages.values()
             for fields in (("calls",), ("input_tokens", "output_tokens")):
                 real = sum(stage[field] for stage in stages for field in fields)
