@@ -151,6 +151,7 @@ class EngineConfig(_Settings):
         rpm, tpm: most requests and most tokens in a minute for each (endpoint, model); None for no
             limit.
         patience_s: how long an endpoint that has answered may be down before the run stops, seconds.
+        sensitivity: how much the words of a prompt matter to the simulated teacher, 0 to 1.
     """
 
     model: str | None = None
@@ -167,6 +168,7 @@ class EngineConfig(_Settings):
     rpm: int | None = Field(default=None, ge=1)
     tpm: int | None = Field(default=None, ge=1)
     patience_s: float = Field(default=300, ge=0, lt=math.inf)
+    sensitivity: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("model_for", "price_for")
     @classmethod

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ds2.engines.teacher import Teacher
     from ds2.server.app import SimulatedServer
     from ds2.server.faults import Faults
     from ds2.server.latency import Latency
@@ -35,6 +36,10 @@ def simulate(
         typer.Option(min=0, help="Latency is lognormal with this sigma; its mean stays."),
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the teacher and of all faults.")] = 0,
+    sensitivity: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="How much the words of a prompt matter to the teacher."),
+    ] = 0.0,
     storm: Annotated[
         bool, typer.Option("--storm", help="All faults at once, each at a modest rate.")
     ] = False,
@@ -116,6 +121,7 @@ def simulate(
 ) -> None:
     """Serve the simulated teacher as an OpenAI-compatible server, until Ctrl-C."""
     given = dict(locals())
+    from ds2.engines.teacher import Teacher
     from ds2.server.app import MODEL
     from ds2.server.faults import Faults
     from ds2.server.serve import listen, serve
@@ -126,7 +132,8 @@ def simulate(
         if name in Faults.__dataclass_fields__ and value is not None
     }
     faults = Faults.storm(**changes) if storm else Faults(**changes)
-    server = _server(seed, faults, _latency(latency, jitter, sigma))
+    teacher = Teacher(seed, sensitivity=sensitivity)
+    server = _server(teacher, faults, _latency(latency, jitter, sigma))
 
     def ready(url: str) -> None:
         typer.echo(f"Serving `{MODEL}` at {url} (Ctrl-C ends it).", err=True)
@@ -155,14 +162,13 @@ def _latency(mean_s: float, jitter_s: float, sigma: float) -> Latency:
     return lognormal(mean_s, sigma) if sigma else uniform(mean_s, jitter_s)
 
 
-def _server(seed: int, faults: Faults, latency: Latency) -> SimulatedServer:
-    from ds2.engines.teacher import Teacher
+def _server(teacher: Teacher, faults: Faults, latency: Latency) -> SimulatedServer:
     from ds2.server.app import SimulatedServer
     from ds2.server.content import FaultyTeacher
     from ds2.server.latency import waiting
     from ds2.server.weather import Weather
 
-    teacher = Teacher(seed)
+    seed = teacher.seed
     return SimulatedServer(
         FaultyTeacher(teacher, faults, seed=seed) if faults.any_content else teacher,
         hook=waiting(latency, seed=seed),

@@ -31,6 +31,7 @@ def resolve_backend(
     seed: int = 0,
     concurrency: int = 64,
     timeout_s: float = 600,
+    sensitivity: float = 0.0,
     environ: Mapping[str, str] | None = None,
 ) -> Backend:
     """Return the backend that these options mean; no connection is made.
@@ -56,6 +57,7 @@ def resolve_backend(
         seed: of the simulated teacher.
         concurrency: width of the connection pool, at least 1.
         timeout_s: longest time one attempt may take, seconds, above 0.
+        sensitivity: of the simulated teacher in this process, 0 to 1; 0 for all other models.
         environ: where keys are looked up; None means the environment of this process.
 
     Raises:
@@ -71,6 +73,15 @@ def resolve_backend(
         timeout_s=_positive("the timeout", timeout_s) or 1.0,
         environ=os.environ if environ is None else environ,
     )
+    if sensitivity and (api_base is not None or asked.model != SIMULATED):
+        raise ConfigError.rule(
+            "Choosing the model failed",
+            unit=asked.model,
+            name="--sensitivity",
+            rule="be given for the simulated teacher in this process only",
+            value=sensitivity,
+            todo="Leave it out; a served teacher takes `ds2 simulate --sensitivity`.",
+        )
     if api_base is not None:
         if model is None:
             raise EndpointError.rule(
@@ -85,7 +96,7 @@ def resolve_backend(
     if asked.model == SIMULATED:
         from ds2.engines.teacher import simulated_backend
 
-        simulated = simulated_backend(seed)
+        simulated = simulated_backend(seed, sensitivity=sensitivity)
         limit = simulated.max_tokens if asked.max_tokens is None else asked.max_tokens
         return replace(simulated, max_tokens=limit, extensions=asked.sampling)
     stay_offline()

@@ -40,13 +40,20 @@ _OPEN = "it depends"
 
 
 def answer_question(
-    prompt: Prompt, field: OutputField, rng: Random, rates: TeacherRates, seed: int
+    prompt: Prompt,
+    field: OutputField,
+    rng: Random,
+    rates: TeacherRates,
+    seed: int,
+    *,
+    careless: bool = False,
 ) -> tuple[str, str]:
     """Return steps and answer, as the teacher has them on this draw.
 
     Args:
         field: the answer field; its choices are the letters or labels, if it has any.
         seed: of the teacher; with the question's text it fixes how hard the question is.
+        careless: a slip is made, however easy the question is.
     """
     question = prompt.inputs.get("question", "")
     context = prompt.inputs.get("context", "")
@@ -59,7 +66,8 @@ def answer_question(
     closed = [text for _, text in options] if options else list(field.choices)
     slips = _slips(found.solution, closed)
     nature = rng_of("question", seed, context, question)
-    text = _drawn(found, slips, bool(closed), rng, rates, nature)
+    drawn = "" if careless else _drawn(found, slips, bool(closed), rng, rates, nature)
+    text = drawn or _slipped(found, slips, rng)
     if options:
         letter = catalog.letter_of(text, options)
         return _steps(found, text, rng, rates), letter or rng.choice(options)[0]
@@ -106,6 +114,14 @@ def _drawn(
         return _blunder(truth, rng)
     if found.vague or (closed and rng.random() < rates.blunder):
         return rng.choice(slips)
+    return _slip(slips, rng)
+
+
+def _slipped(found: Recognised, slips: Sequence[str], rng: Random) -> str:
+    return _slip(slips, rng) if slips else _blunder(found.solution.truth, rng)
+
+
+def _slip(slips: Sequence[str], rng: Random) -> str:
     return rng.choices(slips, weights=[1 / (2 + i) for i in range(len(slips))])[0]
 
 

@@ -34,7 +34,11 @@ class TeacherEngine:
 
 
 def simulated_backend(
-    seed: int = 0, *, rates: TeacherRates | None = None, latency_s: float = 0.0
+    seed: int = 0,
+    *,
+    rates: TeacherRates | None = None,
+    latency_s: float = 0.0,
+    sensitivity: float = 0.0,
 ) -> Backend:
     """Return the embedded default: a teacher that needs no key and no network.
 
@@ -42,11 +46,15 @@ def simulated_backend(
         seed: which teacher.
         rates: how it errs; None for the defaults.
         latency_s: seconds that every reply takes; it changes no reply and no call key.
+        sensitivity: how much the words of a prompt matter, 0 to 1.
     """
-    teacher = Teacher(seed, rates)
+    teacher = Teacher(seed, rates, sensitivity=sensitivity)
+    nature = f"seed={seed} rates={teacher.rates.digest}"
+    if sensitivity:
+        nature += f" sensitivity={sensitivity:g}"
     return Backend(
         model=MODEL,
-        dialect=f"simulated-teacher/{TEACHER_VERSION} seed={seed} rates={teacher.rates.digest}",
+        dialect=f"simulated-teacher/{TEACHER_VERSION} {nature}",
         open=lambda: TeacherEngine(teacher, latency_s),
         teacher="simulated",
         send_seed=True,

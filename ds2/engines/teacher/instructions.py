@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from random import Random
 
 from ds2.engines.teacher import catalog, generic, passages
@@ -49,12 +50,25 @@ def task_of(prompt: Prompt) -> str | None:
 
 
 def write_instruction(
-    prompt: Prompt, task: str | None, rng: Random, rates: TeacherRates, seed: int
+    prompt: Prompt,
+    task: str | None,
+    rng: Random,
+    rates: TeacherRates,
+    seed: int,
+    *,
+    careless: bool = False,
 ) -> dict[str, object]:
-    """Return `question`, and `context` and `options` where they are asked for."""
+    """Return `question`, and `context` and `options` where they are asked for.
+
+    A careless one is ambiguous, or at another level than the one asked for.
+    """
     names = ("keyword", "first_keyword", "second_keyword")
     keywords = [prompt.inputs[name] for name in names if prompt.inputs.get(name)]
     level = _level(prompt.inputs.get("level", ""))
+    if careless and rng.random() < 0.5:
+        level, careless = rng.choice([other for other in LEVELS if other is not level]), False
+    if careless:
+        rates = replace(rates, vague=1.0)
     written = None if task is None else _of_domain(task, keywords, level, rng, rates, seed)
     options = None
     if written is not None and prompt.wants("options"):

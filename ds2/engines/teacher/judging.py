@@ -41,6 +41,15 @@ def fill(field: OutputField, prompt: Prompt, rng: Random, rates: TeacherRates) -
     return _sentence(rng)
 
 
+def misread(prompt: Prompt, rng: Random) -> dict[str, object]:
+    """Return a neighbour of the level of the question in the prompt; nothing where it is not known."""
+    found = next(filter(None, map(catalog.recognise, _questions(prompt))), None)
+    if found is None or found.level is None:
+        return {}
+    near = [LEVELS[i] for i in (found.level.rank - 1, found.level.rank + 1) if 0 <= i < len(LEVELS)]
+    return {"level": rng.choice(near).value}
+
+
 def _questions(prompt: Prompt) -> list[str]:
     context = prompt.inputs.get("context", "")
     texts = [value for name, value in prompt.inputs.items() if name != "context"]

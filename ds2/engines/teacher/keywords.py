@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from ds2.engines.teacher import catalog, generic, passages
+from ds2.engines.teacher.checks import TOO_GENERAL
 from ds2.engines.teacher.frame import Node
 from ds2.engines.teacher.prompts import Prompt
 from ds2.engines.teacher.rates import TeacherRates
@@ -17,11 +18,15 @@ _MOST = 200
 _BEYOND = 3
 
 
-def list_keywords(prompt: Prompt, task: str | None, rng: Random, rates: TeacherRates) -> list[str]:
+def list_keywords(
+    prompt: Prompt, task: str | None, rng: Random, rates: TeacherRates, careless: float = 0.0
+) -> list[str]:
     """Return the keywords of a reply, faults included; at least one, but of a passage.
 
     Args:
         task: the built-in task that was recognised; None makes keywords of the prompt's own words.
+        careless: chance of each keyword to be a known one, one of the other direction or a whole
+            subject instead.
     """
     count = _count(prompt.inputs.get("count", ""))
     known = _listed(prompt.inputs.get("known", ""))
@@ -31,6 +36,8 @@ def list_keywords(prompt: Prompt, task: str | None, rng: Random, rates: TeacherR
         found = passages.keywords_in(prompt.inputs["passage"], nodes, taken, count, rng)
         return _faulty(found, known, lambda _: (), rng, rates)
     fresh = _fresh(prompt, task, known, count, rng)
+    if careless > 0:
+        fresh = _careless(prompt, task, known, fresh, careless, rng)
     synonyms = (lambda text: _synonyms(task, text)) if task is not None else (lambda _: ())
     if not fresh:
         # Nothing is left to say; a model that is asked again says what is known already.
@@ -63,6 +70,25 @@ def _fresh(
     return chosen
 
 
+def _careless(
+    prompt: Prompt,
+    task: str | None,
+    known: Sequence[str],
+    fresh: Sequence[str],
+    chance: float,
+    rng: Random,
+) -> list[str]:
+    """Return the list with keywords replaced, each with this chance, by ones that do not fit."""
+    bad = [*known[:8], *TOO_GENERAL]
+    if task is not None and "seeds" in prompt.inputs:
+        lookup = {node.text: node for node in catalog.domain(task).keywords}
+        found = (catalog.node_of(task, text) for text in _listed(prompt.inputs["seeds"]))
+        seeds = [node for node in found if node is not None]
+        wrong = _neighbours(seeds, _step(not _downward(prompt), lookup))
+        bad += [node.text for node in wrong]
+    return [rng.choice(bad) if rng.random() < chance else text for text in fresh]
+
+
 def _tiers(prompt: Prompt, task: str) -> list[list[Node]]:
     """Return the nodes in tiers: those asked for, those a step further, all others."""
     everything = list(catalog.domain(task).keywords)
@@ -71,15 +97,19 @@ def _tiers(prompt: Prompt, task: str) -> list[list[Node]]:
     found = (catalog.node_of(task, text) for text in _listed(prompt.inputs["seeds"]))
     seeds = list(dict.fromkeys(node for node in found if node is not None))
     lookup = {node.text: node for node in everything}
-    step = _direction(prompt, lookup)
+    step = _step(_downward(prompt), lookup)
     first = _neighbours(seeds, step)
     return [first, _neighbours(first, step), everything]
 
 
-def _direction(prompt: Prompt, lookup: dict[str, Node]) -> Callable[[Node], Iterable[Node]]:
-    """Return the step that the signature asks for: down to what is needed, or up from it."""
+def _downward(prompt: Prompt) -> bool:
+    """Return whether the signature asks for what lies beneath, and not for what builds on it."""
     asked = f"{prompt.objective} {' '.join(field.desc for field in prompt.outputs)}".casefold()
-    down = "prerequisite" in asked or "before them" in asked or "more basic" in asked
+    return "prerequisite" in asked or "before them" in asked or "more basic" in asked
+
+
+def _step(down: bool, lookup: dict[str, Node]) -> Callable[[Node], Iterable[Node]]:
+    """Return the step down to what a keyword needs, or up from it."""
     if down:
         return lambda node: (lookup[text] for text in node.needs)
     return lambda node: (other for other in lookup.values() if node.text in other.needs)

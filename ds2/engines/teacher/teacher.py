@@ -9,13 +9,16 @@ from dspy import lm15
 from dspy.lm15 import Message, Response, TextPart, Usage
 
 from ds2.engines.teacher.answers import answer_question, dressed
+from ds2.engines.teacher.checks import check_keywords, check_question
 from ds2.engines.teacher.draws import rng_of
 from ds2.engines.teacher.instructions import task_of, write_instruction
-from ds2.engines.teacher.judging import fill, raw_reply
+from ds2.engines.teacher.judging import fill, misread, raw_reply
 from ds2.engines.teacher.keywords import list_keywords
 from ds2.engines.teacher.prompts import OutputField, Prompt, read_prompt
+from ds2.engines.teacher.proposals import propose
 from ds2.engines.teacher.rates import TeacherRates
 from ds2.engines.teacher.replies import REFUSALS, malformed, rendered
+from ds2.engines.teacher.sensitivity import Stage, carelessness, checked_sensitivity
 
 # Part of every reply's chance and of the key of every call: a change of what the teacher says or
 # how it errs needs a new number, or old call logs answer for a teacher that is no longer there.
@@ -28,17 +31,25 @@ _STEPS = ("reasoning", "solution")
 class Teacher:
     """A teacher that answers rendered prompts, and errs as its rates say.
 
-    A reply is a function of (teacher version, seed, rates, whole prompt, sample number). The
-    sample number is `request.config.seed` (None counts as 0); at temperature 0 it is always 0.
+    A reply is a function of (teacher version, seed, rates, sensitivity, whole prompt, sample
+    number). The sample number is `request.config.seed` (None counts as 0); at temperature 0 it is
+    always 0.
 
     Args:
         seed: which teacher this is; another seed errs elsewhere.
         rates: how often it errs.
+        sensitivity: how much the words of a prompt matter, 0 to 1 (see `sensitivity.py`).
+
+    Raises:
+        ConfigError: the sensitivity is not from 0 to 1.
     """
 
-    def __init__(self, seed: int = 0, rates: TeacherRates | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, rates: TeacherRates | None = None, *, sensitivity: float = 0.0
+    ) -> None:
         self.seed = seed
         self.rates = TeacherRates() if rates is None else rates
+        self.sensitivity = checked_sensitivity(sensitivity)
         self._nature = (TEACHER_VERSION, seed, self.rates.digest)
 
     def reply(self, request: lm15.Request) -> lm15.Response:
@@ -90,16 +101,35 @@ class Teacher:
 
     def _stage(self, prompt: Prompt, rng: Random) -> dict[str, object]:
         if prompt.wants("question") and "question" not in prompt.inputs:
-            return write_instruction(prompt, task_of(prompt), rng, self.rates, self.seed)
+            careless = self._careless(prompt, "writer", rng)
+            return write_instruction(
+                prompt, task_of(prompt), rng, self.rates, self.seed, careless=careless
+            )
         if prompt.wants("keywords"):
-            return {"keywords": list_keywords(prompt, task_of(prompt), rng, self.rates)}
+            chance = carelessness(prompt, "keywords", self.sensitivity)
+            return {"keywords": list_keywords(prompt, task_of(prompt), rng, self.rates, chance)}
         answer = next((field for field in prompt.outputs if field.name == "answer"), None)
         if answer is not None and "question" in prompt.inputs:
             return self._answer(prompt, answer, rng)
-        return {}
+        if prompt.wants("keywords_used"):
+            return check_question(prompt)
+        if prompt.wants("off_task"):
+            return check_keywords(prompt, task_of(prompt))
+        if prompt.wants("level") and "question" in prompt.inputs:
+            careless = self._careless(prompt, "judge", rng)
+            return misread(prompt, rng) if careless else {}
+        return propose(prompt, rng)
+
+    def _careless(self, prompt: Prompt, stage: Stage, rng: Random) -> bool:
+        """Return whether this reply is careless; without sensitivity no chance is drawn."""
+        chance = carelessness(prompt, stage, self.sensitivity)
+        return chance > 0 and rng.random() < chance
 
     def _answer(self, prompt: Prompt, field: OutputField, rng: Random) -> dict[str, object]:
-        steps, answer = answer_question(prompt, field, rng, self.rates, self.seed)
+        careless = self._careless(prompt, "answers", rng)
+        steps, answer = answer_question(
+            prompt, field, rng, self.rates, self.seed, careless=careless
+        )
         if rng.random() < self.rates.dressed:
             answer = dressed(answer, field, rng)
         return {"answer": answer, **dict.fromkeys(_STEPS, steps)}

@@ -1,0 +1,217 @@
+"""The teacher whose prompts matter: what helps, by how much, and that nothing helps at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dspy
+import pytest
+from dspy import lm15
+
+from ds2.engines.teacher import Teacher, TeacherRates, simulated_backend, truth
+from ds2.engines.teacher.checks import TOO_GENERAL
+from ds2.engines.teacher.prompts import read_prompt
+from ds2.engines.teacher.proposals import HELPFUL, POOL
+from ds2.engines.teacher.sensitivity import Stage, carelessness, helps
+from programs.judging import KeywordJudge, LevelJudge, QuestionJudge
+from signatures.answers import answer_signature
+from signatures.bloom import BloomLevel
+from signatures.errors import ConfigError
+from signatures.instructions import instruction_signature
+from signatures.judging import BloomLevelOf
+from signatures.keywords import AdvancedKeywords, PrerequisiteKeywords, task_line
+from signatures.task import load_task
+
+GSM8K = load_task("gsm8k")
+TASK = task_line(GSM8K)
+CHECKING, FORM, VERBS = HELPFUL[0], HELPFUL[2], HELPFUL[4]
+SURE = TeacherRates.perfect()
+
+
+def request(
+    signature: type[dspy.Signature],
+    inputs: dict[str, Any],
+    *,
+    demos: Sequence[dict[str, Any]] = (),
+    more: str = "",
+    number: int = 0,
+) -> lm15.Request:
+    if more:
+        signature = signature.with_instructions(f"{signature.instructions} {more}")
+    system, *turns = dspy.ChatAdapter().format(signature, list(demos), inputs)
+    return lm15.Request(
+        model="simulated",
+        system=system["content"],
+        messages=tuple(
+            lm15.Message(role=t["role"], parts=(lm15.TextPart(t["content"]),)) for t in turns
+        ),
+        config=lm15.Config(seed=number),
+    )
+
+
+def said(teacher: Teacher, asked: lm15.Request) -> str:
+    return str(teacher.reply(asked).message.text)
+
+
+WRITE = instruction_signature(GSM8K, 1)
+ANSWER = answer_signature(GSM8K)
+
+
+def cell(level: BloomLevel = BloomLevel.APPLY) -> dict[str, Any]:
+    return {
+        "task": TASK, "keyword": "unit rate", "level": level.value, "demand": level.demand,
+        "notes": "none", "language": "English",
+    }  # fmt: skip
+
+
+def question(number: int = 0) -> str:
+    reply = said(Teacher(0, SURE), request(WRITE, cell(), number=number))
+    return str(dspy.ChatAdapter().parse(WRITE, reply)["question"])
+
+
+def right_demo(number: int = 50) -> dict[str, Any]:
+    asked = question(number)
+    return {"question": asked, "reasoning": "so", "answer": truth(asked)}
+
+
+def chance(asked: lm15.Request, stage: Stage, sensitivity: float = 1.0) -> float:
+    return round(carelessness(read_prompt(asked), stage, sensitivity), 6)
+
+
+CASES: list[tuple[Stage, Callable[..., lm15.Request], float]] = [
+    ("answers", lambda **kw: request(ANSWER, {"question": question()}, **kw), 0.48),
+    ("writer", lambda **kw: request(WRITE, cell(), **kw), 0.48),
+    ("judge", lambda **kw: request(BloomLevelOf, {"question": question()}, **kw), 0.40),
+    (
+        "keywords",
+        lambda **kw: request(
+            AdvancedKeywords,
+            {"task": TASK, "seeds": "unit rate", "known": "", "language": "English", "count": 8},
+            **kw,
+        ),
+        0.40,
+    ),
+]
+
+
+@pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=[case[0] for case in CASES])
+def test_each_help_takes_off_what_is_stated(
+    stage: Stage, asked: Callable[..., lm15.Request], plain: float
+) -> None:
+    assert chance(asked(), stage) == plain
+    assert chance(asked(), stage, 0.5) == plain / 2
+    assert chance(asked(more=CHECKING), stage) == pytest.approx(plain - 0.08)
+    assert chance(asked(more=f"{CHECKING} {FORM}"), stage) == pytest.approx(plain - 0.16)
+    best = chance(asked(more=f"{CHECKING} {FORM} {VERBS}"), stage)
+    assert best == pytest.approx(0.24)
+
+
+def test_demos_help_up_to_three_and_only_right_and_complete_ones() -> None:
+    inputs = {"question": question()}
+    right = [right_demo(50 + i) for i in range(5)]
+    wrong = {**right[0], "answer": "-17"}
+    for demos, taken_off in [
+        (right[:1], 0.08), (right[:3], 0.24), (right, 0.24), ([wrong], 0.0),
+        ([{"question": right[0]["question"], "answer": right[0]["answer"]}], 0.0),
+    ]:  # fmt: skip
+        asked = request(ANSWER, inputs, demos=demos)
+        assert helps(read_prompt(asked), "answers").taken_off == pytest.approx(taken_off)
+    everything = request(ANSWER, inputs, demos=right, more=f"{CHECKING} {FORM} {VERBS}")
+    assert chance(everything, "answers") == 0
+
+
+@pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=[case[0] for case in CASES])
+def test_at_zero_nothing_helps_and_every_reply_is_the_old_one(
+    stage: Stage, asked: Callable[..., lm15.Request], plain: float
+) -> None:
+    assert chance(asked(more=CHECKING), stage, 0.0) == 0
+    for number in range(5):
+        old, new = Teacher(3), Teacher(3, sensitivity=0.0)
+        assert said(old, asked(number=number)) == said(new, asked(number=number))
+    assert simulated_backend(3, sensitivity=0.0).dialect == simulated_backend(3).dialect
+    assert simulated_backend(3, sensitivity=1).dialect != simulated_backend(3).dialect
+
+
+def accuracy(teacher: Teacher, **kw: Any) -> float:
+    right = 0
+    for number in range(200):
+        asked = question(number % 20)
+        reply = said(teacher, request(ANSWER, {"question": asked}, number=number, **kw))
+        right += dspy.ChatAdapter().parse(ANSWER, reply)["answer"] == truth(asked)
+    return right / 200
+
+
+def test_a_sensitive_teacher_is_wrong_as_often_as_stated() -> None:
+    teacher = Teacher(0, SURE, sensitivity=1)
+    assert accuracy(teacher) == pytest.approx(0.52, abs=0.08)
+    best = {"more": f"{CHECKING} {FORM} {VERBS}", "demos": [right_demo(50 + i) for i in range(3)]}
+    assert accuracy(teacher, **best) == 1
+    assert accuracy(Teacher(0, SURE), more="") == 1
+
+
+def test_careless_keywords_are_known_general_or_of_the_other_direction() -> None:
+    inputs = {
+        "task": TASK, "seeds": "unit rate, percentage", "known": "ratio", "language": "English",
+        "count": 8,
+    }  # fmt: skip
+    teacher = Teacher(0, SURE, sensitivity=1)
+    listed = ""
+    for number in range(20):
+        listed += said(teacher, request(PrerequisiteKeywords, inputs, number=number)).casefold()
+    assert any(text in listed for text in TOO_GENERAL)
+    assert "ratio" in listed
+
+
+def lm(**kw: Any) -> dspy.LM:
+    from ds2.engines.lm import logged_lm
+
+    return logged_lm(simulated_backend(0, rates=SURE, **kw))
+
+
+@pytest.mark.usefixtures("one_adapter")
+def test_the_teacher_answers_the_checks_of_questions_and_keywords() -> None:
+    with dspy.context(lm=lm()):
+        asked = question()
+        used = QuestionJudge()(question=asked, keywords=["unit rate", "photosynthesis"])
+        assert (used.keywords_used, used.self_contained, used.unscored) == ("some", "yes", None)
+        vague = f"{asked} Take the figures as rough and adjust them where needed."
+        assert QuestionJudge()(question=vague, keywords=["unit rate"]).self_contained == "no"
+        listed = ["unit rate", "photosynthesis", TOO_GENERAL[0]]
+        found = KeywordJudge()(task=TASK, wanted="core keywords", keywords=listed)
+        assert (found.off_task, found.wrong_grain) == (["photosynthesis"], [TOO_GENERAL[0]])
+        assert LevelJudge()(question=asked).level is BloomLevel.APPLY
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_a_sensitivity_out_of_range_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="sensitivity must be from 0"):
+        Teacher(0, sensitivity=value)
+
+
+@pytest.mark.parametrize("field", ["basic_instruction", "current_instruction"])
+def test_a_proposal_keeps_what_is_shown_and_adds_from_the_stock(field: str) -> None:
+    wanted = "proposed_instruction" if field == "basic_instruction" else "new_instruction"
+    signature = dspy.Signature(f"{field} -> {wanted}")
+    seen = set()
+    for number in range(30):
+        reply = said(Teacher(0, SURE), request(signature, {field: "Say why."}, number=number))
+        text = dspy.ChatAdapter().parse(signature, reply)[wanted]
+        added = [sentence for sentence in POOL if sentence in text]
+        assert text == " ".join(["Say why.", *sorted(added, key=text.index)])
+        assert 1 <= len(added) <= 2
+        seen |= set(added)
+    assert seen == set(POOL)
+
+
+def test_of_several_attempts_the_best_is_built_upon() -> None:
+    attempts = [
+        "Instruction #1: Bad one.", "Prefix #1: p", "Resulting Score #1: 10.0",
+        "Instruction #2: Good one.", "Prefix #2: p", "Resulting Score #2: 90.0",
+    ]  # fmt: skip
+    signature = dspy.Signature("attempted_instructions -> proposed_instruction")
+    reply = said(Teacher(0, SURE), request(signature, {"attempted_instructions": attempts}))
+    text = dspy.ChatAdapter().parse(signature, reply)["proposed_instruction"]
+    assert text.startswith("Good one. ")
+    assert "Bad" not in text
+    assert "Prefix" not in text
