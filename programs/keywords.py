@@ -278,7 +278,7 @@ class KeywordExpansion(dspy.Module):
             config = call_config(self, sample=sample, temperature=self.temperature)
             if limit is not None:
                 config["max_tokens"] = limit
-            drawn, texts = await self._draw(ask, count, known, config, words)
+            drawn, texts = await self.draw(ask, count, known, config, words)
             if any(clean_keyword(text) for text in texts):
                 return texts
             if ask.passage is not None and drawn.prediction is not None and not drawn.cut:
@@ -304,9 +304,10 @@ class KeywordExpansion(dspy.Module):
             else f"It was asked {TRIES} times; try a stronger model, or `ds2 check` for its adapter.",
         )
 
-    async def _draw(
-        self, ask: Ask, count: int, known: str, config: dict[str, Any], words: str
+    async def draw(
+        self, ask: Ask, count: int, known: str, config: dict[str, Any], words: str = ""
     ) -> tuple[Drawn, list[str]]:
+        """Return one list as it was drawn, empty where the reply holds none; `words` as in `once`."""
         predict = {
             KeywordOrigin.CORE: self.core,
             KeywordOrigin.PREREQUISITE: self.prerequisites,

@@ -19,6 +19,7 @@ from dspy.adapters.utils import get_annotation_name
 
 from programs.answers import AnswerDraw
 from programs.instructions import InstructionWriter, bloom_level
+from programs.judging import LevelJudge
 from programs.keywords import ExpansionShape, KeywordExpansion
 from programs.loop import run_sync
 from programs.meaning import Equivalence, Judge, Merger, Verdicts
@@ -53,6 +54,8 @@ class ChainConfig:
         max_tokens_cap: up to which limit a reply that was cut may grow, once; None for twice its
             limit.
         retriever: the corpus, see `programs.retrieval`; None for none.
+        level_judge: the program has a blind judge of Bloom's levels, reachable as `level_judge` and
+            compiled with it.
     """
 
     policy: Policy | None = None
@@ -65,6 +68,7 @@ class ChainConfig:
     verdicts: Verdicts | None = None
     max_tokens_cap: int | None = None
     retriever: Retriever | None = None
+    level_judge: bool = False
 
 
 class DS2Instruct(dspy.Module):
@@ -113,6 +117,9 @@ class DS2Instruct(dspy.Module):
             temperatures=temperatures,
             max_tokens_cap=cap,
         )
+        if self.config.level_judge:
+            fixed = not temperatures.answers
+            self.level_judge = LevelJudge(temperature=None) if fixed else LevelJudge()
 
     def _merger(self) -> Merger | None:
         if self.config.merger == "judge":

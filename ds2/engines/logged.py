@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from dspy.lm15 import Message, Request, Response, TextPart, ThinkingPart, Usage
 from dspy.utils.callback import BaseCallback
@@ -26,6 +26,8 @@ from ds2.engines.limiter import Limiter, place
 from ds2.engines.retry import WEATHER, RetryPolicy
 from signatures.receipts import Receipt, report
 from signatures.records import canonical_json, content_id, valid_text
+
+T = TypeVar("T")
 
 # Characters of a reply that are kept: what is longer counts as cut. Parsing 10 MB takes DSPy's adapter
 # over half a second, in which nothing else runs.
@@ -287,6 +289,10 @@ class SyncHalf:
         """Return the reply to one request; the calling thread waits."""
         return _on_engine_loop(self.logged.answer(request))
 
+    def close(self) -> None:
+        """Close the inner engine of the sync half's own loop."""
+        _on_engine_loop(self.logged.aclose())
+
     def dump_state(self) -> dict[str, Any]:
         """Return nothing: a saved program holds prompts, never a connection."""
         return {}
@@ -390,7 +396,7 @@ _loop: asyncio.AbstractEventLoop | None = None
 _loop_thread: threading.Thread | None = None
 
 
-def _on_engine_loop(work: Coroutine[Any, Any, Response]) -> Response:
+def _on_engine_loop(work: Coroutine[Any, Any, T]) -> T:
     global _loop, _loop_thread
     with _loop_lock:
         if _loop is None or _loop_thread is None or not _loop_thread.is_alive():

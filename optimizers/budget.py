@@ -1,0 +1,108 @@
+"""How many calls a compile takes at most, and how wide a search a budget allows: before any call."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from optimizers.devsets import TRAIN, VAL, DevSet, split_devset
+from optimizers.metrics import (
+    REFERENCE_DRAWS,
+    AnswerMetric,
+    ChainMetric,
+    InstructionMetric,
+    JudgeMetric,
+    KeywordMetric,
+)
+from optimizers.search import Kind, Sizing, least_runs, sized
+from programs.synthesis import DS2Instruct
+from signatures.errors import ConfigError
+
+BANK_CALLS = 24  # that growing the bank of the cells takes at most, as a rule
+PROPOSALS = 60  # calls of a proposer in one search, at most, as a rule
+
+_JUDGING = {
+    "keywords": KeywordMetric.calls,
+    "instructions": InstructionMetric.calls,
+    "answers": AnswerMetric.calls,
+    "judge": JudgeMetric.calls,
+    "chain": ChainMetric.calls,
+}
+
+
+class Price(NamedTuple):
+    """What a compile costs in calls.
+
+    Args:
+        run: calls of one program run with its judgement.
+        evaluation: calls of one held-out evaluation.
+        fixed: calls whatever the search: examples, plain prompts, both held-out evaluations.
+        sizing: how wide the search is.
+        most: calls in all, at most, as a rule.
+    """
+
+    run: int
+    evaluation: int
+    fixed: int
+    sizing: Sizing
+    most: int
+
+
+def expected_sizes(stage: str, devset: DevSet | None, cells: int) -> tuple[int, int, int]:
+    """Return how many examples the three sides have, at most, without asking any model."""
+    rows = devset.rows if devset is not None else ()
+    named = rows and all(row.level and len(row.keywords) in (1, 2) for row in rows)
+    if stage in {"answers", "judge"} or (stage != "keywords" and named):
+        train, val, test = split_devset(rows)
+        return len(train), len(val), len(test)
+    first, second = round(TRAIN * cells), round((TRAIN + VAL) * cells)
+    return first, second - first, cells - second
+
+
+def price(
+    stage: str,
+    kind: Kind,
+    program: DS2Instruct,
+    sizes: tuple[int, int, int],
+    *,
+    predictors: int,
+    repeats: int,
+    labelled: bool,
+    budget_calls: int | None,
+) -> Price:
+    """Return what a compile costs, its search as wide as the budget allows.
+
+    Args:
+        stage: what is compiled.
+        kind: the optimizer.
+        program: the program; its voting policy says what a row of the chain costs.
+        sizes: examples of the three sides.
+        predictors: prompts of the stage.
+        repeats: draws of each held-out example.
+        labelled: whether answers are known, or must be voted on first.
+        budget_calls: most calls in all; None for the ordinary width.
+
+    Raises:
+        ConfigError: the budget does not reach for the narrowest search (what it would take).
+    """
+    draws = 1 + program.vote.policy.max_draws if stage == "chain" else 1
+    run = draws + _JUDGING[stage]
+    evaluation = run * sizes[2] * repeats
+    setup = BANK_CALLS if stage not in {"answers", "judge"} else 0
+    setup += 0 if labelled or stage != "answers" else REFERENCE_DRAWS * sum(sizes)
+    fixed = setup + run * (sizes[1] or sizes[0]) + 2 * evaluation
+    fixed += PROPOSALS * predictors if kind.proposes else 0
+    rest = None if budget_calls is None else (budget_calls - fixed) // run
+    sizing = sized(kind, sizes, predictors, rest)
+    if sizing is None:
+        least = fixed + run * least_runs(kind, sizes, predictors)
+        raise ConfigError.rule(
+            "Compiling failed",
+            unit=f"{stage} with {kind.name}",
+            name="--budget-calls",
+            rule=f"be at least {least:,}: {evaluation:,} for each of two held-out evaluations, "
+            f"{fixed - 2 * evaluation:,} for the plain prompts and what comes before, and the "
+            "narrowest search",
+            value=budget_calls,
+            todo="Raise it, give fewer --repeats, or a smaller dev set. No call was made.",
+        )
+    return Price(run, evaluation, fixed, sizing, fixed + run * kind.runs(sizing))

@@ -1,0 +1,378 @@
+"""Compile the prompts of a stage: search on train and val, believe what test shows.
+
+Source: DSPy (Khattab et al. 2024, arXiv:2310.03714) and its optimizers, made to fit in `search.py`.
+The program before and the program after are judged on the same held-out examples; the difference
+comes with an interval, and an interval that holds 0 is told as no gain shown.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from optimizers.budget import Price, expected_sizes, price
+from optimizers.devsets import DevSet
+from optimizers.evaluating import Progress, Scorer, evaluate
+from optimizers.examples import CELLS, Examples, make_examples
+from optimizers.metrics import (
+    METRICS_VERSION,
+    MIN_PRECISION,
+    PLAIN_CHAIN,
+    ChainMetric,
+    Metric,
+    metric_for,
+)
+from optimizers.prompt_diff import prompt_diff
+from optimizers.proposing import proposing
+from optimizers.quiet import quiet
+from optimizers.scores import Evaluation, Interval, difference, refuse_unscored
+from optimizers.search import KINDS, OPTIMIZERS, Kind, Models, Search, refuse_small
+from optimizers.search import search as run_search
+from optimizers.stages import STAGES, Gate, SearchStopped, Stage, stage_of
+from programs.synthesis import DS2Instruct
+from signatures.errors import ConfigError, StageError
+from signatures.records import content_id
+
+_DRAIN_S = 60.0  # the longest wait for calls under way when a compile ends
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be compiled.
+
+    Args:
+        program: the program as it is; it is not changed.
+        stage: one of `STAGES`; `judge` wants a program with `ChainConfig(level_judge=True)`.
+        optimizer: one of `OPTIMIZERS`.
+        devset: the dev set; answers and judge need one.
+        seed: of examples, search and interval, 0 or more.
+        budget_calls: most calls in all; None takes the ordinary width of each optimizer.
+        cells: examples to make of the task's own keywords, where the dev set names none.
+        repeats: draws of each held-out example, at least 1.
+        threads: examples run at once.
+        min_precision: the floor of the chain's precision, 0 to 1.
+        metric: judges in place of the stage's own.
+    """
+
+    program: DS2Instruct
+    stage: str
+    optimizer: str
+    devset: DevSet | None = None
+    seed: int = 0
+    budget_calls: int | None = None
+    cells: int = CELLS
+    repeats: int = 3
+    threads: int = 8
+    min_precision: float = MIN_PRECISION
+    metric: Metric | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a compile came to.
+
+    Args:
+        program: the program with its new prompts.
+        before: the plain prompts on the held-out test side.
+        after: the new prompts on it.
+        gain: their difference with its interval; None where too little was scored.
+        sizes: examples of the three sides.
+        price: what it was to cost, in calls.
+        metric: the metric's name.
+        metric_id: the hash of what the metric is.
+        diff: what changed in the prompts, for people.
+        unscored: share of the outcomes in the search that could not be scored.
+        candidates: prompts that the search tried, the plain ones among them.
+        precision: right rows / accepted rows after, of the chain; else None.
+        above_floor: whether that is at or above the floor (True for all other stages).
+        notices: what a reader should know.
+    """
+
+    program: DS2Instruct
+    before: Evaluation
+    after: Evaluation
+    gain: Interval | None
+    sizes: tuple[int, int, int]
+    price: Price
+    metric: str
+    metric_id: str
+    diff: str
+    unscored: float
+    candidates: int
+    precision: float | None
+    above_floor: bool
+    notices: tuple[str, ...]
+
+    @property
+    def gained(self) -> bool:
+        """Return whether a gain was shown: the whole interval lies above 0, at the floor or above."""
+        return self.above_floor and self.gain is not None and self.gain.is_gain
+
+
+def check_names(stage: str, optimizer: str) -> Kind:
+    """Return the optimizer of that name.
+
+    Raises:
+        ConfigError: there is no such stage or optimizer (the list).
+    """
+    for name, value, known in (("--stage", stage, STAGES), ("--optimizer", optimizer, OPTIMIZERS)):
+        if value not in known:
+            raise ConfigError.rule(
+                "Compiling failed",
+                name=name,
+                rule=f"be one of {', '.join(known)}",
+                value=value,
+                todo="Choose one of them.",
+            )
+    return KINDS[optimizer]
+
+
+def check_job(job: Job) -> Price:
+    """Return what a job costs, after checking all that can be checked before the first call.
+
+    Raises:
+        ConfigError: no such stage or optimizer, no dev set where one is needed, too few examples,
+            or a budget that does not reach.
+    """
+    kind = check_names(job.stage, job.optimizer)
+    if job.stage in {"answers", "judge"} and job.devset is None:
+        raise ConfigError.rule(
+            "Compiling failed",
+            unit=job.stage,
+            name="--devset",
+            rule="be given for this stage",
+            value=None,
+            todo="Give a file, or make one of a run's own rows with `ds2 devset TASK`.",
+        )
+    sizes = expected_sizes(job.stage, job.devset, job.cells)
+    refuse_small(kind, sizes, _source(job))
+    return _price(job, kind, sizes)
+
+
+def compile_stage(
+    job: Job,
+    models: Models,
+    *,
+    progress: Progress | None = None,
+    told: Callable[[], None] = lambda: None,
+) -> Compiled:
+    """Return what compiling came to; `told` is called whenever `progress` has changed.
+
+    Nothing is printed. A `BaseException` that an engine raises to stop (a budget that is spent, an
+    endpoint that is gone) goes through at once, after calls under way have come home.
+
+    Raises:
+        ConfigError: see `check_job`; or the metric raises.
+        StageError: more than a fifth of the outcomes could not be scored.
+    """
+    check_job(job)
+    work = _Work(job, models, progress or Progress(), told)
+    settings = {
+        "lm": models.program,
+        "adapter": proposing(dspy.settings.adapter or dspy.ChatAdapter()),
+        "disable_history": True,
+        "trace": None,
+        "max_errors": 1 << 40,  # a stage and a metric never raise what DSPy could count
+        "num_threads": job.threads,
+        "warn_on_type_mismatch": False,
+    }
+    with quiet(), dspy.context(**settings):
+        try:
+            return work.run()
+        except SearchStopped as stopped:
+            raise stopped.error from stopped.__cause__
+        except AdapterParseError as error:  # of a proposer: a stage takes it as an outcome
+            raise StageError.rule(
+                "Compiling failed",
+                unit=f"{job.stage} with {job.optimizer}",
+                name="the proposer",
+                rule="write instructions in the form asked for",
+                value=error.lm_response,
+                todo="Take another --proposer-model, or an optimizer that needs none (bootstrap, "
+                "random-search, bootstrap-optuna).",
+            ) from error
+        finally:
+            work.gate.close(RuntimeError("the compile has ended"), wait_s=_DRAIN_S)
+
+
+class _Work:
+    """One compile under way."""
+
+    def __init__(
+        self, job: Job, models: Models, progress: Progress, told: Callable[[], None]
+    ) -> None:
+        self.job, self.models = job, models
+        self.kind = KINDS[job.optimizer]
+        self.progress, self._told = progress, told
+        self.gate = Gate()
+        self.plain = _copy(job.program)
+        self.stage = stage_of(self.plain, job.stage, self.gate)
+
+    def run(self) -> Compiled:
+        """Make examples, judge the plain prompts, search, judge what was found."""
+        self._phase("examples")
+        job = self.job
+        examples = self._examples()
+        metric = job.metric or metric_for(
+            job.stage, self.plain, self.models.judge, job.devset, min_precision=job.min_precision
+        )
+        self._phase("plain prompts")
+        on_val = self._evaluate(self.stage, examples.val or examples.train, metric, 1)
+        on_val.require_scored("the plain prompts")
+        plain = on_val.score or 0.0
+        if isinstance(metric, ChainMetric):
+            metric.compare_with(on_val.part("right"), on_val.part("tokens"))
+            plain = PLAIN_CHAIN if metric.plain_ratio else plain
+        before = self._evaluate(self.stage, examples.test, metric, job.repeats)
+        before.require_scored("the plain prompts")
+        self.progress.plain = plain
+        self._phase(self.kind.name)
+        scorer = self._scorer(metric, plain, examples)
+        cost = _price(job, self.kind, examples.sizes)
+        found = self._search(examples, cost, scorer)
+        refuse_unscored(scorer.outcomes, "the candidates")
+        self._phase("held-out score")
+        after = self._evaluate(found, examples.test, metric, job.repeats)
+        after.require_scored("the compiled prompts")
+        return self._compiled(examples, cost, scorer, found, before, after)
+
+    def _examples(self) -> Examples:
+        job = self.job
+        made = make_examples(
+            job.stage,
+            self.plain,
+            job.devset,
+            judge=self.models.judge,
+            cells=job.cells,
+            seed=job.seed,
+        )
+        refuse_small(self.kind, made.sizes, _source(job))
+        train = list(made.train)
+        random.Random(f"{job.seed}/train").shuffle(train)
+        return made._replace(train=tuple(train))
+
+    def _evaluate(
+        self, stage: Stage, examples: tuple[dspy.Example, ...], metric: Metric, repeats: int
+    ) -> Evaluation:
+        return evaluate(stage, examples, metric, threads=self.job.threads, repeats=repeats)
+
+    def _scorer(self, metric: Metric, plain: float, examples: Examples) -> Scorer:
+        return Scorer(
+            metric=metric,
+            neutral=plain,
+            feedback=self.kind.feedback,
+            progress=self.progress,
+            enough=max(4, len(examples.val) or len(examples.train) // 2),
+            told=self._told,
+        )
+
+    def _search(self, examples: Examples, cost: Price, scorer: Scorer) -> Stage:
+        given = Search(
+            examples=examples,
+            metric=scorer,
+            proposer=self.models.proposer,
+            lm=self.models.program,
+            sizing=cost.sizing,
+            seed=self.job.seed,
+            threads=self.job.threads,
+        )
+        return run_search(self.kind, self.stage.deepcopy(), given)
+
+    def _compiled(
+        self,
+        examples: Examples,
+        cost: Price,
+        scorer: Scorer,
+        found: Stage,
+        before: Evaluation,
+        after: Evaluation,
+    ) -> Compiled:
+        metric, compiled = scorer.metric, _copy(self.job.program)
+        _take_prompts(stage_of(compiled, self.job.stage), found)
+        precision = _precision(after)
+        floor = metric.min_precision if isinstance(metric, ChainMetric) else 0.0
+        result = Compiled(
+            program=compiled,
+            before=before,
+            after=after,
+            gain=difference(before, after, seed=self.job.seed),
+            sizes=examples.sizes,
+            price=cost,
+            metric=metric.name,
+            metric_id=content_id([METRICS_VERSION, type(metric).__name__, metric.name, floor]),
+            diff=prompt_diff(self.job.program.prompts(), compiled.prompts()),
+            unscored=Evaluation(tuple((outcome,) for outcome in scorer.outcomes)).unscored,
+            candidates=max(1, self.progress.candidates),
+            precision=precision,
+            above_floor=precision is None or precision >= floor,
+            notices=(),
+        )
+        return _with_notices(result, self.job, examples)
+
+    def _phase(self, name: str) -> None:
+        self.progress.phase = name
+        self._told()
+
+
+def _price(job: Job, kind: Kind, sizes: tuple[int, int, int]) -> Price:
+    return price(
+        job.stage,
+        kind,
+        job.program,
+        sizes,
+        predictors=len(stage_of(job.program, job.stage).predictors()),
+        repeats=job.repeats,
+        labelled=job.devset is None or job.devset.labelled,
+        budget_calls=job.budget_calls,
+    )
+
+
+def _source(job: Job) -> str:
+    return job.devset.source if job.devset is not None else f"{job.cells} cells of the task"
+
+
+def _copy(program: DS2Instruct) -> DS2Instruct:
+    """Return the program anew, with its prompts and without language models of its own."""
+    fresh = DS2Instruct(program.task, program.config)
+    _take_prompts(fresh, program)
+    return fresh
+
+
+def _take_prompts(into: dspy.Module, of: dspy.Module) -> None:
+    found = dict(of.named_predictors())
+    for name, predictor in into.named_predictors():
+        predictor.signature, predictor.demos = found[name].signature, list(found[name].demos)
+
+
+def _precision(after: Evaluation) -> float | None:
+    accepted, right = after.part("accepted"), after.part("right")
+    return right / accepted if accepted and right is not None else None
+
+
+def _with_notices(result: Compiled, job: Job, examples: Examples) -> Compiled:
+    return replace(result, notices=tuple(_notices(result, job, examples)))
+
+
+def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
+    yield from examples.notices
+    devset = job.devset
+    if devset is not None and devset.labelled_by and job.stage == "answers":
+        yield (
+            f"The dev set is self-labelled ({devset.labelled_by}): the score is agreement with those "
+            "labels, not accuracy."
+        )
+    if devset is not None and devset.unreadable:
+        shown = "; ".join(devset.unreadable[:3])
+        yield f"{len(devset.unreadable)} dev rows were left out, their answers unreadable: {shown}."
+    if not result.diff:
+        yield f"{job.optimizer} found nothing better than the prompts it began with."
+    if result.candidates < 2 and job.optimizer != "bootstrap":
+        yield "The search tried no prompt but the one it began with: the proposer gave nothing usable."
+    if result.unscored:
+        yield f"{result.unscored:.1%} of the outcomes in the search could not be scored."
+    if not result.above_floor:
+        yield f"The precision of the rows is {result.precision:.2f}, below the floor: no gain counts."

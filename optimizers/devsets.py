@@ -1,0 +1,280 @@
+"""Dev sets: a few questions, mostly with answers, that prompts are judged on.
+
+A set is split into train, val and test by a hash of the question, so that a question keeps its side
+when rows are added; near-duplicates (`optimizers.similarity`) are kept on one side, that of the
+smallest hash among them. What is optimised on train and val is judged on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from optimizers.rowfiles import RowAt, read_rows, refuse
+from optimizers.similarity import NearIndex, clusters
+from programs.equivalence import read_answer
+from signatures.bloom import BloomLevel
+from signatures.errors import ConfigError
+from signatures.records import content_id
+from signatures.task import AnswerKind, TaskSpec
+
+COLUMNS = ("question", "answer", "context", "options", "keywords", "level", "labelled_by")
+TRAIN, VAL = 0.35, 0.25  # the rest is test
+MOST_UNREADABLE = 0.1
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DevRow:
+    """One question of a dev set.
+
+    Args:
+        question: what is asked.
+        answer: the right answer as it was given; None in a set without answers.
+        key: the answer as it is compared; None without an answer.
+        context: the text it is about, where the task has one.
+        options: the texts of the options, where the task has them.
+        keywords: what it was written for, where that is known.
+        level: its level, where that is known.
+        where: where it stands in its source.
+    """
+
+    question: str
+    answer: str | None = None
+    key: str | None = None
+    context: str = ""
+    options: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    level: BloomLevel | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DevSet:
+    """The rows of a dev set.
+
+    Args:
+        source: where they come from.
+        rows: the rows that can be used.
+        labelled: whether they have answers.
+        labelled_by: who gave the answers, where the source says so: a self-labelled set holds what a
+            model answered most often, not what is right.
+        unreadable: the rows left out because their answer cannot be read: `dev.jsonl, line 3: ...`.
+    """
+
+    source: str
+    rows: tuple[DevRow, ...]
+    labelled: bool
+    labelled_by: str = ""
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Return the hash of what is in the set, not of where it lies."""
+        return content_id(
+            [[r.question, r.key, r.context, list(r.options), r.level] for r in self.rows]
+        )
+
+
+class Split(NamedTuple):
+    """The three sides of a dev set."""
+
+    train: tuple[DevRow, ...]
+    val: tuple[DevRow, ...]
+    test: tuple[DevRow, ...]
+
+
+def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | None = None) -> DevSet:
+    """Return the dev set in `source`, its answers read in the task's format.
+
+    Args:
+        source: see `optimizers.rowfiles.read_rows`.
+        columns: what our columns are called there, such as `{"question": "prompt"}`.
+
+    Raises:
+        ConfigError: the source or a column is missing, a row has no question, or more than a tenth
+            of the answers cannot be read (which ones).
+    """
+    rows = read_rows(source)
+    names = _names(source, rows, task, columns or {})
+    kept, unreadable = [], []
+    for row in rows:
+        made = _row(source, row, names, task)
+        if made.answer is not None and made.key is None:
+            unreadable.append(f"{row.where}: {made.answer[:60]!r}")
+        else:
+            kept.append(made)
+    if len(unreadable) > MOST_UNREADABLE * len(rows):
+        refuse(
+            source,
+            f"hold answers that read as {task.answer.kind.value}, nine tenths of them at least",
+            "; ".join(unreadable[:_SHOWN]) + (" ..." if len(unreadable) > _SHOWN else ""),
+            f"Mend the {len(unreadable)} rows, or name another column with --columns answer=NAME.",
+        )
+    by = {str(row.values.get(names["labelled_by"]) or "") for row in rows}
+    return DevSet(
+        source=source,
+        rows=tuple(kept),
+        labelled="answer" in names and all(row.key is not None for row in kept),
+        labelled_by="; ".join(sorted(by - {""})),
+        unreadable=tuple(unreadable),
+    )
+
+
+def split_devset(rows: Sequence[DevRow]) -> Split:
+    """Return the three sides: 35 % train, 25 % val and 40 % test in expectation."""
+    hashes = [_hash_share(row) for row in rows]
+    leaders = clusters([_asked(row) for row in rows])
+    smallest: dict[int, float] = {}
+    for leader, share in zip(leaders, hashes, strict=True):
+        smallest[leader] = min(smallest.get(leader, 1.0), share)
+    sides: tuple[list[DevRow], ...] = ([], [], [])
+    for row, leader in zip(rows, leaders, strict=True):
+        share = smallest[leader]
+        sides[0 if share < TRAIN else 1 if share < TRAIN + VAL else 2].append(row)
+    return Split(*map(tuple, sides))
+
+
+def leaks(split: Split) -> tuple[str, ...]:
+    """Return the rows that are near to one of another side; none, for any split made here."""
+    found = []
+    for name, one in split._asdict().items():
+        others = [row for side in split if side is not one for row in side]
+        index = NearIndex(map(_asked, others))
+        found += [f"{name}: {row.where}" for row in one if index.near(_asked(row))]
+    return tuple(found)
+
+
+def refuse_overlap(
+    devset: DevSet, benchmark: str, *, columns: Mapping[str, str] | None = None
+) -> None:
+    """Refuse a dev set that shares questions, or near ones, with a benchmark.
+
+    Raises:
+        ConfigError: it does (which rows), or the benchmark cannot be read.
+    """
+    question = (columns or {}).get("question", "question")
+    rows = read_rows(benchmark)
+    texts = [str(row.values.get(question) or "") for row in rows]
+    if not any(texts):
+        refuse(benchmark, f"have a column {question!r}", sorted(rows[0].values))
+    index = NearIndex(texts)
+    shared = [row.where for row in devset.rows if index.near(row.question)]
+    if shared:
+        shown = "; ".join(shared[:_SHOWN]) + (" ..." if len(shared) > _SHOWN else "")
+        raise ConfigError.rule(
+            "Checking the dev set against the benchmark failed",
+            unit=devset.source,
+            name="its questions",
+            rule=f"not stand in {benchmark}, alike or nearly so",
+            value=f"{len(shared)} of {len(devset.rows)}: {shown}",
+            todo="Leave those rows out: prompts would be tuned on what they are judged by later.",
+        )
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """Return a column map written as `question=prompt,answer=label`.
+
+    Raises:
+        ConfigError: it is written otherwise, or names a column of ours that there is not.
+    """
+    pairs = {}
+    for part in (text or "").split(","):
+        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not part.strip():
+            continue
+        if not equals or not theirs or ours not in COLUMNS:
+            raise ConfigError.rule(
+                "Reading the options failed",
+                name="--columns",
+                rule=f"be pairs OURS=THEIRS with ours among {', '.join(COLUMNS)}",
+                value=part,
+                todo="Write for example --columns question=prompt,answer=label.",
+            )
+        pairs[ours] = theirs
+    return pairs
+
+
+def _names(
+    source: str, rows: Sequence[RowAt], task: TaskSpec, columns: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the columns that are there, by our names."""
+    there = set().union(*(row.values for row in rows))
+    needed = {"question", *columns}
+    needed |= {"context"} if task.context == "written" else set()
+    needed |= {"options"} if task.answer.kind is AnswerKind.CHOICE else set()
+    missing = sorted(
+        columns.get(name, name) for name in needed if columns.get(name, name) not in there
+    )
+    if missing:
+        refuse(
+            source,
+            f"have the columns {', '.join(missing)}",
+            sorted(there),
+            "Name yours with --columns, such as --columns question=prompt,answer=label.",
+        )
+    named = {name: columns.get(name, name) for name in COLUMNS}
+    return {n: theirs for n, theirs in named.items() if theirs in there} | {
+        "labelled_by": named["labelled_by"]
+    }
+
+
+def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> DevRow:
+    values = {ours: row.values.get(theirs) for ours, theirs in names.items()}
+    question = str(values.get("question") or "").strip()
+    if not question:
+        refuse(source, f"have a question in each row ({row.where})", question, "Mend that row.")
+    answer = _answer(values.get("answer"))
+    if "answer" in names and answer is None:
+        todo = "Give it one, or leave the answers of all rows out."
+        refuse(source, f"have an answer in each row ({row.where})", values.get("answer"), todo)
+    options = _options(values.get("options")) if task.answer.kind is AnswerKind.CHOICE else ()
+    reading = read_answer(task.answer, typed=answer, options=options, question=question)
+    return DevRow(
+        question=question,
+        answer=answer,
+        key=reading.key if answer is not None else None,
+        context=str(values.get("context") or "").strip() if task.context == "written" else "",
+        options=options,
+        keywords=tuple(str(word) for word in values.get("keywords") or ()),
+        level=_level(source, row, values.get("level")),
+        where=row.where,
+    )
+
+
+def _answer(value: Any) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return text or None
+
+
+def _options(value: Any) -> tuple[str, ...]:
+    """Return options from a list, from `{"A": ...}`, or from `{"label": [...], "text": [...]}`."""
+    if isinstance(value, dict):
+        texts = value.get("text") if isinstance(value.get("text"), list) else None
+        return tuple(map(str, texts if texts is not None else (value[k] for k in sorted(value))))
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+
+
+def _level(source: str, row: RowAt, value: Any) -> BloomLevel | None:
+    if value is None or value == "":
+        return None
+    named = str(value).strip().capitalize()
+    if named not in set(BloomLevel):
+        refuse(
+            source,
+            f"name Bloom's levels only ({row.where})",
+            value,
+            f"Use {', '.join(BloomLevel)}.",
+        )
+    return BloomLevel(named)
+
+
+def _asked(row: DevRow) -> str:
+    return f"{row.context} {row.question}" if row.context else row.question
+
+
+def _hash_share(row: DevRow) -> float:
+    data = f"devset/{_asked(row)}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") / 2**64

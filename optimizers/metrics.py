@@ -1,0 +1,411 @@
+"""Dev metrics: what is good about the outcome of a stage, from 0 to 1, with feedback in words.
+
+- keywords: the share of the keywords asked for that are new, on the task, of the right direction and
+  of the right grain; where dev questions are known, a tenth of the score is how many of them the
+  list touches.
+- instructions: the product of these, for a question must meet all demands at once: the level that a
+  blind judge reads is the one asked for; the keywords are used (half for one of two); self-contained;
+  answerable (agreement of a small vote); new; and where there are options, that the vote finds one
+  right.
+- answers: 1 where the answer equals the one of the dev set, else 0.
+- judge: 1 where the level read is the one of the dev set, else 0.
+- chain: rows for tokens, see `ChainMetric`.
+
+A metric returns a `Score`, or `Unscored` with the reason: an error of a language model, and a judge
+that gives no verdict, say nothing of the prompt. Judges and votes of a metric run on a language
+model of their own with the prompts as they are written, whatever is being compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, Protocol
+
+import dspy
+
+from optimizers.devsets import DevRow, DevSet
+from optimizers.scores import Outcome, Score, Unscored
+from optimizers.similarity import NearIndex, folded
+from optimizers.stages import vote_inputs
+from programs.judging import JUDGE_TEMPERATURE, KeywordJudge, LevelJudge, QuestionJudge
+from programs.loop import run_sync
+from programs.stopping import fixed
+from programs.synthesis import ChainConfig, DS2Instruct
+from programs.voting import SelfConsistency
+from programs.wording import clean_keyword, keyword_key
+from signatures.keywords import task_line
+from signatures.records import Instruction, KeywordOrigin, Vote
+from signatures.task import AnswerKind
+
+# Part of a compiled program's manifest: raise it when a metric would score an outcome otherwise.
+METRICS_VERSION = 1
+
+SMALL_VOTE = 3
+CHECK_DRAWS = 5
+REFERENCE_DRAWS = 15
+MIN_PRECISION = 0.9
+PLAIN_CHAIN = 2 / 3  # what the plain prompts have, by the rule of the chain's metric
+_COVERAGE = 0.1
+_CHECKS = 97  # the rollout of judges and checks, which no optimizer uses
+_USED = {"all": 1.0, "some": 0.5, "none": 0.0}
+_WANTED = {
+    KeywordOrigin.CORE: "core keywords of the field",
+    KeywordOrigin.PREREQUISITE: "prerequisites of these keywords: ",
+    KeywordOrigin.ADVANCED: "advanced keywords that build on these: ",
+}
+
+
+class Metric(Protocol):
+    """Judges the outcomes of one stage.
+
+    `name` says what is measured, and stands in the manifest; `calls` is how many calls one judgement
+    may make. `score` may be called from any thread; the judges' language model is the one that the
+    metric was given.
+    """
+
+    name: str
+    calls: int
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome: ...
+
+
+class KeywordMetric:
+    """Judge one keyword list.
+
+    Args:
+        program: whose task it is.
+        lm: the judge's language model.
+        questions: dev questions that the keywords should touch; none where there is no dev set.
+    """
+
+    calls = 2
+
+    def __init__(self, program: DS2Instruct, lm: dspy.LM, questions: Sequence[str] = ()) -> None:
+        self.task = program.task
+        self.lm = _apart(lm)
+        self.judge = KeywordJudge(_temperature(program))
+        self._questions = [set(folded(question).split()) for question in questions]
+        self.name = "good keywords of those asked for" + (", and coverage" if questions else "")
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
+        """Return the score of one list."""
+        if outcome.failed:
+            return Unscored(outcome.failed)
+        cleaned = [clean_keyword(text) for text in outcome.texts]
+        listed = [text for text in cleaned if text]
+        if not listed:
+            return Score(0.0, "The reply held no list of keywords in the form asked for.")
+        english = self.task.english
+        seen = {keyword_key(text, english=english) for text in (*example.known, *example.seeds)}
+        new = []
+        for text in listed:
+            key = keyword_key(text, english=english)
+            if key not in seen:
+                seen.add(key)
+                new.append(text)
+        wanted = _WANTED[KeywordOrigin(example.origin)] + ", ".join(example.seeds)
+        with dspy.context(lm=self.lm):
+            verdict = self.judge(task=task_line(self.task), wanted=wanted, keywords=new)
+        if verdict.unscored:
+            return Unscored(verdict.unscored)
+        return self._scored(example, len(listed), new, verdict)
+
+    def _scored(
+        self, example: dspy.Example, listed: int, new: list[str], verdict: dspy.Prediction
+    ) -> Score:
+        faults = {
+            "off the task": verdict.off_task,
+            "in the wrong direction": verdict.wrong_direction,
+            "too general or too narrow": verdict.wrong_grain,
+        }
+        bad = {str(text).casefold() for texts in faults.values() for text in texts}
+        good = [text for text in new if text.casefold() not in bad]
+        share = min(1.0, len(good) / example.count)
+        # What is listed beyond the number asked for does not make up for what is wrong in it.
+        share *= len(good) / listed if listed > example.count else 1.0
+        parts = {"good": share, "new": len(new) / listed}
+        value = share
+        if self._questions:
+            parts["coverage"] = self._coverage(good)
+            value = (1 - _COVERAGE) * share + _COVERAGE * parts["coverage"]
+        said = [f"{', '.join(map(str, texts))}: {why}." for why, texts in faults.items() if texts]
+        if len(new) < listed:
+            said.append(f"{listed - len(new)} were known already or stood twice.")
+        if len(new) < example.count:
+            said.append(f"{example.count} were asked for, {len(new)} were new.")
+        return Score(value, " ".join(said) or "All keywords are new and fit.", parts)
+
+    def _coverage(self, keywords: Sequence[str]) -> float:
+        words = {word for text in keywords for word in folded(text).split() if len(word) > 3}
+        return sum(bool(words & question) for question in self._questions) / len(self._questions)
+
+
+class InstructionMetric:
+    """Judge one instruction.
+
+    Args:
+        program: whose task it is; its votes are taken with the prompts as they are written.
+        lm: the language model of judges and votes.
+        known: questions that a new one must not repeat, such as those of the dev set.
+    """
+
+    calls = 4 + SMALL_VOTE
+
+    def __init__(self, program: DS2Instruct, lm: dspy.LM, known: Sequence[str] = ()) -> None:
+        self.task = program.task
+        self.lm = _apart(lm)
+        temperature = _temperature(program)
+        self.levels = LevelJudge(temperature)
+        self.questions = QuestionJudge(temperature)
+        self.vote = plain_vote(program, SMALL_VOTE)
+        self._known = NearIndex(known)
+        self.name = f"level by a blind judge, demands, agreement of {SMALL_VOTE} draws"
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:  # noqa: ARG002
+        """Return the score of one instruction; an unusable one is 0."""
+        if outcome.failed:
+            return Unscored(outcome.failed)
+        made = outcome.instruction
+        if made is None:
+            rejection = outcome.rejection
+            return Score(0.0, f"Unusable, {rejection.reason}: {rejection.detail}")
+        with dspy.context(lm=self.lm):
+            level = self.levels(question=made.text)
+            checked = self.questions(question=made.text, keywords=made.keywords)
+            vote = self.vote(**vote_inputs(made)).vote
+        if level.unscored or checked.unscored:
+            return Unscored(level.unscored or checked.unscored)
+        new = not self._known.near(made.question) and not _copied(made, outcome.shown)
+        parts = {
+            "level": float(level.level is made.level),
+            "keywords": _USED[checked.keywords_used],
+            "self-contained": float(checked.self_contained == "yes"),
+            "answerable": vote.agreement,
+            "new": float(new),
+        }
+        if self.task.answer.kind is AnswerKind.CHOICE:
+            parts["one right answer"] = float(vote.accepted)
+        return Score(
+            prod(parts.values()), _said_of(made, parts, str(level.level), checked, vote), parts
+        )
+
+
+class AnswerMetric:
+    """Judge one answer against the one of the dev set.
+
+    Args:
+        name: who says what is right: a dev set, the same model before, or a larger vote.
+    """
+
+    calls = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
+        """Return 1 for the right answer, else 0."""
+        if outcome.failed:
+            return Unscored(outcome.failed)
+        if outcome.key is None:
+            return Score(0.0, f"No answer could be read: {outcome.problem}.")
+        if outcome.key == example.key:
+            return Score(1.0, "The answer is right.")
+        return Score(
+            0.0, f"The answer given was {outcome.answer!r}; the right one is {example.gold!r}."
+        )
+
+
+class JudgeMetric:
+    """Judge the level that a judge reads against the one of the dev set."""
+
+    calls = 0
+    name = "level read as labelled"
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
+        """Return 1 for the right level, else 0."""
+        if outcome.failed:
+            return Unscored(outcome.failed)
+        if outcome.read is None:
+            return Score(0.0, "The reply named no level in the form asked for.")
+        if outcome.read == example.label:
+            return Score(1.0, "The level is right.")
+        return Score(0.0, f"The level read was {outcome.read}; the right one is {example.label}.")
+
+
+class ChainMetric:
+    """Accepted rows for tokens, at a floor of precision.
+
+    What counts is the ratio R = right rows / tokens over all units. One unit is judged by what it
+    adds to it: with a for an accepted row (1, or 0) and t for the tokens of the unit, and R0 the
+    ratio of the plain prompts, a - R0 t is above 0 on average exactly where R is above R0
+    (Dinkelbach 1967). The score is (a - R0 t + 2) / 3, cut to 0 to 1, so that the plain prompts have
+    2/3. A row is right when a check agrees: a vote of five further draws with the prompts as they
+    are written. A row that the check contradicts scores 0, so that nothing is won by accepting more
+    of them; whether the precision stays above the floor is told beside the score.
+
+    Args:
+        program: whose task it is.
+        lm: the language model of the check.
+        min_precision: the floor, 0 to 1.
+    """
+
+    calls = CHECK_DRAWS
+
+    def __init__(
+        self, program: DS2Instruct, lm: dspy.LM, *, min_precision: float = MIN_PRECISION
+    ) -> None:
+        self.lm = _apart(lm)
+        self.check = plain_vote(program, CHECK_DRAWS)
+        self.min_precision = min_precision
+        self.plain_ratio: float | None = None
+        self.name = f"rows for tokens, checked by {CHECK_DRAWS} draws"
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:  # noqa: ARG002
+        """Return the score of one unit; `parts` holds `accepted`, `right` and `tokens`."""
+        if outcome.failed:
+            return Unscored(outcome.failed)
+        if outcome.tokens is None:
+            return Unscored("the endpoint does not report tokens")
+        vote = outcome.vote
+        accepted = vote is not None and vote.response is not None
+        right = accepted and self._agrees(outcome.instruction, vote)
+        parts = {
+            "accepted": float(accepted), "right": float(right), "tokens": float(outcome.tokens),
+        }  # fmt: skip
+        return Score(self._value(parts), _said_of_unit(outcome, accepted, right), parts)
+
+    def compare_with(self, accepted: float | None, tokens: float | None) -> None:
+        """Take the ratio of the plain prompts, from the sums over their units."""
+        self.plain_ratio = accepted / tokens if accepted and tokens else None
+
+    def _value(self, parts: dict[str, float]) -> float:
+        if parts["accepted"] > parts["right"]:
+            return 0.0
+        if self.plain_ratio is None:
+            return parts["right"]
+        gain = parts["right"] - self.plain_ratio * parts["tokens"]
+        return min(1.0, max(0.0, (gain + 2) / 3))
+
+    def _agrees(self, made: Instruction, vote: Vote) -> bool:
+        with dspy.context(lm=self.lm):
+            check = self.check(**vote_inputs(made)).vote
+        ours, theirs = _winner(vote), _winner(check)
+        if ours is None or theirs is None or ours[0] == theirs[0]:
+            return ours is not None and theirs is not None
+        with dspy.context(lm=self.lm):
+            same = self.check.equivalence.merge(dict((ours, theirs)), made.question, {})
+            return bool(run_sync(same))
+
+
+def plain_vote(program: DS2Instruct, draws: int) -> SelfConsistency:
+    """Return a vote of so many draws with the prompts as they are written."""
+    config = program.config
+    plain = DS2Instruct(
+        program.task,
+        ChainConfig(
+            policy=fixed(draws, 0.5),
+            temperatures=config.temperatures,
+            thinking=config.thinking,
+            merger=config.merger,
+        ),
+    )
+    return plain.vote
+
+
+def reference_answers(
+    program: DS2Instruct, lm: dspy.LM, rows: Sequence[DevRow]
+) -> list[tuple[str, str] | None]:
+    """Return answer and key of the majority of fifteen draws for each row; None without one."""
+    vote = plain_vote(program, REFERENCE_DRAWS)
+    found: list[tuple[str, str] | None] = []
+    with dspy.context(lm=_apart(lm)):
+        for row in rows:
+            inputs: dict[str, Any] = {"question": row.question, "context": row.context}
+            outcome = vote(**inputs, options=list(row.options)).vote
+            won = _winner(outcome) if outcome.accepted else None
+            found.append(None if won is None else (won[1], won[0]))
+    return found
+
+
+def metric_for(
+    stage: str,
+    program: DS2Instruct,
+    judge: dspy.LM,
+    devset: DevSet | None,
+    *,
+    min_precision: float = MIN_PRECISION,
+) -> Metric:
+    """Return the metric of a stage; judges and checks of it use the language model `judge`."""
+    questions = [row.question for row in devset.rows] if devset is not None else []
+    match stage:
+        case "keywords":
+            return KeywordMetric(program, judge, questions)
+        case "instructions":
+            return InstructionMetric(program, judge, questions)
+        case "answers" if devset is not None:
+            return answer_metric(devset)
+        case "judge":
+            return JudgeMetric()
+        case "chain":
+            return ChainMetric(program, judge, min_precision=min_precision)
+    raise ValueError(f"no metric for {stage!r}")
+
+
+def answer_metric(devset: DevSet) -> AnswerMetric:
+    """Return the metric of answers for a dev set; its name says how far it can be believed."""
+    if not devset.labelled:
+        return AnswerMetric(
+            f"agreement with the majority of {REFERENCE_DRAWS} draws of the same model "
+            "(self-consistency, not accuracy)"
+        )
+    if devset.labelled_by:
+        return AnswerMetric("agreement with self-labels (not accuracy)")
+    return AnswerMetric("accuracy")
+
+
+def _winner(vote: Vote) -> tuple[str, str] | None:
+    """Return key and answer of the winner of a vote."""
+    sample = next((s for s in vote.samples if s.number == vote.response), None)
+    return None if sample is None or sample.key is None else (sample.key, sample.answer or "")
+
+
+def _apart(lm: dspy.LM) -> dspy.LM:
+    """Return the language model with sample numbers of its own: a check repeats no draw it checks."""
+    return lm.copy(rollout_id=_CHECKS)
+
+
+def _temperature(program: DS2Instruct) -> float | None:
+    return JUDGE_TEMPERATURE if program.config.temperatures.answers else None
+
+
+def _copied(made: Instruction, shown: Sequence[str]) -> bool:
+    return any(folded(made.question) == folded(text) for text in shown)
+
+
+def _said_of(
+    made: Instruction, parts: dict[str, float], level: str, checked: dspy.Prediction, vote: Vote
+) -> str:
+    said = []
+    if not parts["level"]:
+        said.append(f"The level is {level}; {made.level} was asked for: {made.level.demand}.")
+    if parts["keywords"] < 1:
+        said.append(f"Not all of the keywords {', '.join(made.keywords)} are needed to answer.")
+    if not parts["self-contained"]:
+        said.append(f"It is not self-contained: {checked.reason}")
+    if vote.agreement < 1:
+        said.append(f"{vote.agreement:.0%} of {vote.draws} draws agree on one answer.")
+    if parts.get("one right answer") == 0:
+        said.append("No single option was found right.")
+    if not parts["new"]:
+        said.append("It repeats a question that is known.")
+    return " ".join(said) or "The question meets every demand."
+
+
+def _said_of_unit(outcome: dspy.Prediction, accepted: bool, right: bool) -> str:
+    if outcome.rejection is not None:
+        return f"No usable question, {outcome.rejection.reason}: {outcome.rejection.detail}"
+    if not accepted:
+        share = f"{outcome.vote.agreement:.0%} of {outcome.vote.draws} draws agree"
+        return f"The question gave no row: {outcome.vote.reason}, {share}."
+    return "A row that the check confirms." if right else "A row that the check contradicts."

@@ -1,0 +1,268 @@
+"""The stages as programs that an optimizer can run: one example in, one outcome out.
+
+A stage never raises for what a model says: a reply that does not parse is an outcome, which the
+metric scores. What the endpoint does wrong to one request alone, such as a prompt that is too long,
+is an outcome with `failed`, which is unscored. Anything else stops the search (`SearchStopped`):
+an outage must not look like a bad prompt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
+
+from programs.answers import AnswerDraw
+from programs.equivalence import read_answer
+from programs.instructions import InstructionWriter
+from programs.judging import LevelJudge
+from programs.keywords import Ask, KeywordExpansion
+from programs.loop import run_sync
+from programs.sampling import Temperatures, call_config
+from programs.synthesis import DS2Instruct
+from programs.voting import SelfConsistency
+from signatures.bloom import BloomLevel
+from signatures.errors import DS2Error
+from signatures.receipts import collect
+from signatures.records import KeywordOrigin
+from signatures.task import AnswerFormat
+
+STAGES = ("keywords", "instructions", "answers", "judge", "chain")
+
+
+class SearchStopped(BaseException):
+    """The search cannot go on; `error` is what to tell. DSPy catches every `Exception`, not this."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Gate:
+    """Lets work in until it is closed, and waits for what is inside.
+
+    DSPy leaves its threads behind when a search is stopped; what they have asked and paid for is
+    to come home before the call log closes, and nothing more is to be asked.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed: BaseException | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gate:
+        return self
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._closed is not None:
+                raise SearchStopped(self._closed)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    def close(self, reason: BaseException, *, wait_s: float) -> None:
+        """Let no more work in, and wait for what is inside, `wait_s` seconds at most."""
+        with self._changed:
+            self._closed = self._closed or reason
+            self._changed.wait_for(lambda: self._inside == 0, timeout=wait_s)
+
+
+class Stage(dspy.Module):
+    """One stage as a program; `work` is what it does. Copies share the gate."""
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        super().__init__()
+        self.gate = gate or Gate()
+
+    async def work(self, *args: Any, **inputs: Any) -> dict[str, Any]:
+        """Return the fields of the outcome of one example, given by name."""
+        raise NotImplementedError
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the outcome of one example, with `failed` (None, or why there is none)."""
+        with self.gate:
+            outcome = run_sync(self.aforward(**inputs))
+        outcome["candidate"] = self.candidate
+        return outcome
+
+    @property
+    def candidate(self) -> int:
+        """Return a number that tells these prompts from others within one process."""
+        return hash(
+            tuple((p.signature.instructions, str(p.demos)) for _, p in self.named_predictors())
+        )
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """Return the same as `forward`."""
+        with collect() as receipts:
+            try:
+                fields = await self.work(**inputs)
+            except LMError as error:
+                return dspy.Prediction(failed=failure(error), tokens=None)
+        counts = [(r.input_tokens, r.output_tokens) for r in receipts]
+        known = [sum(pair) for pair in counts if None not in pair]  # type: ignore[arg-type]
+        tokens = sum(known) if receipts and len(known) == len(counts) else None
+        return dspy.Prediction(**fields, failed=None, tokens=tokens)
+
+
+def failure(error: LMError) -> str:
+    """Return why one request could not be answered.
+
+    Raises:
+        SearchStopped: it is no matter of this request alone.
+    """
+    if isinstance(error, ContextWindowExceededError):
+        return "the prompt does not fit the model's context window"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DS2Error):
+            raise SearchStopped(cause) from error
+        cause = cause.__cause__
+    raise SearchStopped(error) from error
+
+
+class KeywordStage(Stage):
+    """One keyword list: `origin`, `seeds`, `known`, `count` and the `number` of the call."""
+
+    def __init__(self, keywords: KeywordExpansion, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.keywords = keywords
+
+    async def work(
+        self, *, origin: str, seeds: Sequence[str], known: Sequence[str], count: int, number: int
+    ) -> dict[str, Any]:
+        """Return `texts`, the list as it was drawn."""
+        ask = Ask(KeywordOrigin(origin), tuple(seeds), 0, 0)
+        temperature = self.keywords.temperature
+        config = call_config(self.keywords, sample=number, temperature=temperature)
+        _, texts = await self.keywords.draw(ask, count, ", ".join(known), config)
+        return {"texts": tuple(texts)}
+
+
+class InstructionStage(Stage):
+    """One instruction: `keywords`, `level` and the `visit` of the cell."""
+
+    def __init__(self, writer: InstructionWriter, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.writer = writer
+
+    async def work(self, *, keywords: Sequence[str], level: str, visit: int = 0) -> dict[str, Any]:
+        """Return `instruction` or `rejection`, and the questions of the demos that were `shown`."""
+        written = await self.writer.acall(
+            keywords=list(keywords), level=BloomLevel(level), visit=visit
+        )
+        demos = [demo for p in self.writer.predictors() for demo in p.demos]
+        shown = tuple(str(demo.get("question") or "") for demo in demos)
+        return {
+            "instruction": written.instruction,
+            "rejection": written.rejection,
+            "shown": shown,
+        }
+
+
+class AnswerStage(Stage):
+    """One drawn answer to `question` (with `context` and `options` where the task has them)."""
+
+    def __init__(
+        self,
+        draw: AnswerDraw,
+        fmt: AnswerFormat,
+        temperatures: Temperatures,
+        gate: Gate | None = None,
+    ) -> None:
+        super().__init__(gate)
+        self.draw = draw
+        self.fmt = fmt
+        self.temperatures = temperatures
+
+    async def work(
+        self, *, question: str, context: str = "", options: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return `answer` and `key` as the answer was read, or the `problem` in reading it."""
+        temperature = self.temperatures.answer(wave=0, draw=0)
+        config = call_config(self, sample=0, temperature=temperature)
+        typed, text = None, ""
+        with collect() as receipts:
+            try:
+                drawn = await self.draw.acall(
+                    question=question, context=context, options=list(options), config=config
+                )
+                typed = None if drawn["answer"] is None else str(drawn["answer"])
+            except AdapterParseError as error:
+                text = error.lm_response or ""
+        cut = bool(receipts) and receipts[-1].finish_reason in {"length", "content_filter"}
+        asked = f"{context}\n{question}".strip()
+        read = read_answer(self.fmt, typed=typed, text=text, options=list(options), question=asked)
+        if cut:
+            return {"answer": None, "key": None, "problem": "the reply was cut or withheld"}
+        return {"answer": read.answer, "key": read.key, "problem": read.problem}
+
+
+class JudgeStage(Stage):
+    """The level of one `question`, as the judge reads it."""
+
+    def __init__(self, judge: LevelJudge, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.judge = judge
+
+    async def work(self, *, question: str) -> dict[str, Any]:
+        """Return the `read` level, None where the reply gave none, and the judge's `reason`."""
+        verdict = await self.judge.acall(question=question)
+        return {"read": verdict.level, "reason": verdict.reason}
+
+
+class ChainStage(Stage):
+    """One row: an instruction is written and voted on."""
+
+    def __init__(
+        self, writer: InstructionWriter, vote: SelfConsistency, gate: Gate | None = None
+    ) -> None:
+        super().__init__(gate)
+        self.writer = writer
+        self.vote = vote
+
+    async def work(self, *, keywords: Sequence[str], level: str, visit: int = 0) -> dict[str, Any]:
+        """Return `instruction` and `vote`, or the `rejection` of what was written."""
+        written = await self.writer.acall(
+            keywords=list(keywords), level=BloomLevel(level), visit=visit
+        )
+        if written.instruction is None:
+            return {"instruction": None, "vote": None, "rejection": written.rejection}
+        made = written.instruction
+        outcome = await self.vote.acall(**vote_inputs(made))
+        return {"instruction": made, "vote": outcome.vote, "rejection": None}
+
+
+def vote_inputs(made: Any) -> dict[str, Any]:
+    """Return an instruction as the inputs of a vote."""
+    inputs: dict[str, Any] = {"question": made.question}
+    if made.context:
+        inputs["context"] = made.context
+    if made.options:
+        inputs["options"] = made.options
+    return inputs
+
+
+def stage_of(program: DS2Instruct, name: str, gate: Gate | None = None) -> Stage:
+    """Return a stage of a program as a program of its own; it shares the program's predictors."""
+    match name:
+        case "keywords":
+            return KeywordStage(program.keywords, gate)
+        case "instructions":
+            return InstructionStage(program.writer, gate)
+        case "answers":
+            draw = program.vote.draw
+            return AnswerStage(draw, program.task.answer, program.config.temperatures, gate)
+        case "judge":
+            return JudgeStage(program.level_judge, gate)
+        case "chain":
+            return ChainStage(program.writer, program.vote, gate)
+        case _:
+            raise ValueError(name)

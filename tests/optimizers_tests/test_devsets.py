@@ -1,0 +1,219 @@
+"""Dev sets: what is read, how they are split, and what is refused in which words."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizers.devsets import (
+    DevRow,
+    leaks,
+    load_devset,
+    parse_columns,
+    refuse_overlap,
+    split_devset,
+)
+from optimizers.similarity import NearIndex, clusters, folded
+from signatures.bloom import BloomLevel
+from signatures.errors import ConfigError
+from signatures.task import load_task
+
+GSM8K, MEDQA, PUBMEDQA = load_task("gsm8k"), load_task("medqa"), load_task("pubmedqa")
+SHARED = Path(
+    os.environ.get("DS2_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
+)
+
+
+def jsonl(path: Path, *rows: Any) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_answers_are_read_in_the_format_of_the_task(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": "2 + 2?", "answer": "2 + 2 = 4\n#### 4"})
+    found = load_devset(file, GSM8K)
+    assert (found.rows[0].key, found.labelled, found.labelled_by) == ("4", True, "")
+
+
+def test_columns_can_be_called_otherwise_and_a_parquet_file_is_read(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([{"prompt": "2 + 2?", "label": 4, "level": "apply"}])
+    pq.write_table(table, tmp_path / "d.parquet")
+    columns = parse_columns("question=prompt, answer=label")
+    for source in (tmp_path / "d.parquet", tmp_path):
+        row = load_devset(str(source), GSM8K, columns=columns).rows[0]
+        assert (row.question, row.key, row.level) == ("2 + 2?", "4", BloomLevel.APPLY)
+
+
+def test_a_folder_that_datasets_saved_is_read(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    Dataset.from_list([{"question": "2 + 2?", "answer": "4"}]).save_to_disk(tmp_path / "saved")
+    assert load_devset(str(tmp_path / "saved"), GSM8K).rows[0].key == "4"
+
+
+@pytest.mark.parametrize(
+    "options", [["a", "b", "c", "d"], {"A": "a", "B": "b", "C": "c", "D": "d"},
+                {"label": ["A", "B", "C", "D"], "text": ["a", "b", "c", "d"]}],
+    ids=["list", "letters", "label and text"],
+)  # fmt: skip
+def test_options_are_read_from_each_usual_shape(tmp_path: Path, options: Any) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": "Which?", "options": options, "answer": "B"})
+    row = load_devset(file, MEDQA).rows[0]
+    assert (row.options, row.answer) == (("a", "b", "c", "d"), "B")
+    assert row.key is not None
+
+
+def test_a_set_without_answers_is_unlabelled(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": "2 + 2?"})
+    assert not load_devset(file, GSM8K).labelled
+
+
+def test_a_self_labelled_set_says_so(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": "2?", "answer": "2", "labelled_by": "a vote"})
+    assert load_devset(file, GSM8K).labelled_by == "a vote"
+
+
+GOOD = {"question": "2 + 2?", "answer": "4"}
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "said"),
+    [
+        (GSM8K, [], "must hold at least one row"),
+        (GSM8K, [{"prompt": "2?"}], r"have the columns question \(got \['prompt'\]\)"),
+        (
+            GSM8K,
+            [GOOD, {"question": "", "answer": "4"}],
+            r"a question in each row \(d.jsonl, line 2",
+        ),
+        (GSM8K, [GOOD, {"question": "3?"}], r"an answer in each row \(d.jsonl, line 2\)"),
+        (GSM8K, [GOOD, {"question": "3?", "answer": "many"}], "d.jsonl, line 2: 'many'"),
+        (GSM8K, [{**GOOD, "level": "Guess"}], "name Bloom's levels only"),
+        (PUBMEDQA, [{"question": "Does it?", "answer": "yes"}], "have the columns context"),
+        (MEDQA, [{"question": "Which?", "answer": "A"}], "have the columns options"),
+    ],
+    ids=["empty", "column", "question", "answer", "unreadable", "level", "context", "options"],
+)
+def test_what_is_wrong_is_named_with_its_line(
+    tmp_path: Path, task: Any, rows: list[Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_devset(jsonl(tmp_path / "d.jsonl", *rows), task)
+
+
+def test_a_few_unreadable_answers_are_left_out_and_named(tmp_path: Path) -> None:
+    rows = [{"question": f"{i} + {i}?", "answer": str(2 * i)} for i in range(19)]
+    file = jsonl(tmp_path / "d.jsonl", *rows, {"question": "?", "answer": "many"})
+    found = load_devset(file, GSM8K)
+    assert (len(found.rows), found.unreadable) == (19, ("d.jsonl, line 20: 'many'",))
+    assert found.labelled
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("none.jsonl", None, "nothing there"),
+        ("d.csv", "question\n", "end in .jsonl or .parquet"),
+        ("d.jsonl", "{oops\n", r"a JSON object in each line \(d.jsonl, line 1\)"),
+        ("d.parquet", "no parquet", "be readable Parquet"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_refused(
+    tmp_path: Path, name: str, text: str | None, said: str
+) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_devset(str(path), GSM8K)
+
+
+@pytest.mark.parametrize("text", ["question", "question=", "size=x"])
+def test_a_column_map_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="be pairs OURS=THEIRS"):
+        parse_columns(text)
+
+
+NAMES = ("Ana", "Ben", "Cem", "Dora", "Eli", "Fay", "Gus", "Hal", "Ida", "Jon")
+
+
+def rows(*questions: str) -> list[DevRow]:
+    return [DevRow(question, where=str(i)) for i, question in enumerate(questions)]
+
+
+def test_the_side_of_a_question_does_not_depend_on_the_others() -> None:
+    questions = [
+        f"How {word} is the {name} road to {name}ville?"
+        for word in ("long", "far")
+        for name in NAMES
+    ]
+    whole, part = split_devset(rows(*questions)), split_devset(rows(*questions[::2]))
+    for side_whole, side_part in zip(whole, part, strict=True):
+        assert {r.question for r in side_part} <= {r.question for r in side_whole}
+
+
+def test_questions_that_differ_in_figures_stay_on_one_side() -> None:
+    alike = [f"A pen costs {i} dollars. What do {i + 3} pens cost in the shop?" for i in range(30)]
+    split = split_devset(rows(*alike))
+    assert sorted(map(len, split)) == [0, 0, 30]
+    assert leaks(split) == ()
+
+
+def test_a_leak_between_sides_is_seen() -> None:
+    split = split_devset(rows("What is the price of a pen in this shop?"))
+    row = next(row for side in split for row in side)
+    assert leaks(split._replace(train=(row,), test=(row,))) == ("train: 0", "test: 0")
+
+
+def test_overlap_with_a_benchmark_is_refused_and_named(tmp_path: Path) -> None:
+    dev = jsonl(
+        tmp_path / "d.jsonl", GOOD, {"question": "Anna has 3 red pens left.", "answer": "3"}
+    )
+    bench = jsonl(tmp_path / "b.jsonl", {"question": "anna has 17 red pens left"})
+    with pytest.raises(ConfigError, match=r"1 of 2: d\.jsonl, line 2"):
+        refuse_overlap(load_devset(dev, GSM8K), bench)
+    other = jsonl(tmp_path / "c.jsonl", {"question": "Who was the first to sail around the cape?"})
+    refuse_overlap(load_devset(dev, GSM8K), other)
+
+
+def test_case_punctuation_and_figures_are_folded() -> None:
+    assert folded("A pen costs $3.50!") == folded("a PEN costs 1,200") == "a pen costs #"
+    assert NearIndex(["two words"]).near("Two words.") == [0]
+    assert NearIndex([]).near("anything") == []
+    assert NearIndex(["", "x"]).near("") == [0]
+
+
+@given(st.lists(st.text(alphabet="abc 12", max_size=24), max_size=12))
+def test_clusters_are_the_same_in_any_order(texts: list[str]) -> None:
+    def groups(order: list[int]) -> set[frozenset[int]]:
+        found: dict[int, set[int]] = {}
+        for place, leader in zip(order, clusters([texts[i] for i in order]), strict=True):
+            found.setdefault(leader, set()).add(place)
+        return {frozenset(group) for group in found.values()}
+
+    order = list(range(len(texts)))
+    assert groups(order) == groups(order[::-1])
+
+
+@pytest.mark.skipif(not (SHARED / "gsm8k").is_dir(), reason="needs the shared data")
+@pytest.mark.parametrize(
+    ("task", "file", "count"),
+    [(GSM8K, "gsm8k/dev.jsonl", 200), (PUBMEDQA, "pubmedqa/dev.jsonl", 100)],
+    ids=["gsm8k", "pubmedqa"],
+)
+def test_real_dev_sets_are_read_and_split(task: Any, file: str, count: int) -> None:
+    found = load_devset(str(SHARED / file), task)
+    assert (len(found.rows), found.labelled, found.unreadable) == (count, True, ())
+    split = split_devset(found.rows)
+    assert leaks(split) == ()
+    assert all(len(side) > 0.15 * count for side in split)
+    if task is GSM8K:
+        refuse_overlap(found, str(SHARED / "gsm8k/test.jsonl"))
