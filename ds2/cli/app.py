@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from ds2.cli.check import check
+from ds2.cli.compile import compile_command
+from ds2.cli.devset import devset_command
 from ds2.cli.doctor import doctor_command
 from ds2.cli.explain import explain_command
 from ds2.cli.export import export_command
@@ -55,6 +57,8 @@ app.command("run", rich_help_panel="Make")(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
 app.command("plan", rich_help_panel="Look")(plan_command)
 app.command("preview", rich_help_panel="Look")(preview_command)
+app.command("devset", rich_help_panel="Improve")(devset_command)
+app.command("compile", rich_help_panel="Improve")(compile_command)
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
 app.command("doctor", rich_help_panel="Look")(doctor_command)

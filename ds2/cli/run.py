@@ -120,6 +120,9 @@ def read_request(
         int | None,
         typer.Option(help="Up to where a reply that was cut may grow, once; twice the limit."),
     ] = None,
+    sensitivity: Annotated[
+        float, typer.Option(min=0, max=1, help="How much prompts matter to the simulated teacher.")
+    ] = 0.0,
     timeout: Annotated[float, typer.Option(help="Limit on one request, seconds.")] = 600.0,
     rpm: Annotated[int | None, typer.Option(help="Most requests a minute.")] = None,
     tpm: Annotated[int | None, typer.Option(help="Most tokens a minute, in and out.")] = None,
@@ -198,6 +201,7 @@ def read_request(
             "rpm": rpm,
             "tpm": tpm,
             "patience_s": patience,
+            "sensitivity": sensitivity,
         },
         {
             "budget_usd": budget_usd,

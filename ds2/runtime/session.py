@@ -98,7 +98,7 @@ Resolver = Callable[[str | None, EngineConfig, int], Backend]
 
 def backends_for(request: RunRequest, resolve: Resolver | None = None) -> dict[str, Backend]:
     """Return the backend of each stage; stages that name the same model share one."""
-    resolve = resolve or _resolve
+    resolve = resolve or resolve_model
     schema = request.config.adapter == "json-schema"
     by_model: dict[str | None, Backend] = {}
     stages = {}
@@ -118,7 +118,8 @@ def uses_judge(request: RunRequest) -> bool:
     return request.config.merger == "judge" or request.task.answer.kind is AnswerKind.OPEN
 
 
-def _resolve(model: str | None, engine: EngineConfig, seed: int) -> Backend:
+def resolve_model(model: str | None, engine: EngineConfig, seed: int) -> Backend:
+    """Return the backend that a model's name means, reached as `engine` says."""
     return resolve_backend(
         model,
         api_base=engine.api_base,
@@ -128,11 +129,17 @@ def _resolve(model: str | None, engine: EngineConfig, seed: int) -> Backend:
         seed=seed,
         concurrency=engine.concurrency,
         timeout_s=engine.timeout_s,
+        sensitivity=engine.sensitivity,
     )
 
 
-def build_program(request: RunRequest, backends: Mapping[str, Backend]) -> DS2Instruct:
-    """Return the chain for a request, compiled prompts loaded, without language models yet."""
+def build_program(
+    request: RunRequest, backends: Mapping[str, Backend], *, level_judge: bool = False
+) -> DS2Instruct:
+    """Return the chain for a request, compiled prompts loaded, without language models yet.
+
+    With `level_judge` it holds a blind judge of Bloom's levels.
+    """
     answers = backends["answers"]
     config = request.config
     temperatures = Temperatures(
@@ -153,6 +160,7 @@ def build_program(request: RunRequest, backends: Mapping[str, Backend]) -> DS2In
             model=answers.model,
             merger="judge" if uses_judge(request) else None,
             max_tokens_cap=request.engine.max_tokens_cap,
+            level_judge=level_judge,
         ),
     )
     if request.program is not None:

@@ -1,0 +1,256 @@
+"""What a compile stands on: its folder, its call log, its language models, its price so far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from ds2.config import BudgetConfig, EngineConfig, RunConfig
+from ds2.engines.base import Backend
+from ds2.engines.budget import Budget, BudgetSpent
+from ds2.engines.candidates import EndpointGone, optimizer_lm
+from ds2.engines.explain import explain, unreachable
+from ds2.engines.limiter import Limiter
+from ds2.engines.lm import engine_of, limiter_for
+from ds2.engines.pace import Pace
+from ds2.output.files import replacing
+from ds2.runtime.budgets import check_measurable, open_budget
+from ds2.runtime.costs import keep_prices, run_cost, total
+from ds2.runtime.folder import write_json
+from ds2.runtime.session import (
+    Resolver,
+    RunRequest,
+    backends_for,
+    build_program,
+    make_adapter,
+    open_folder,
+    resolve_model,
+)
+from ds2.store import RunStore, Usage
+from programs.loop import run_sync
+from programs.synthesis import DS2Instruct
+from signatures.errors import RunStoppedError, StoreError
+from signatures.task import TaskSpec
+
+PROGRAM_NAME = "program.json"
+MANIFEST_NAME = "manifest.json"
+DIFF_NAME = "prompts.diff"
+
+
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """What a user asks to compile, as far as models and folder go.
+
+    Args:
+        task: the task.
+        stage: what is compiled; `judge` has the program hold a blind judge of levels.
+        config: the settings that shape the chain (policy, temperatures, adapter, merger, seed).
+        engine: which models, and how they are reached.
+        judge_model: judges and checks; None for the model of the stage.
+        proposer_model: writes new instructions; None for the model of the stage.
+        out: the folder.
+        program: prompts to begin with; None takes them as they are written.
+        budget: what it may use, over its life.
+    """
+
+    task: TaskSpec
+    stage: str
+    config: RunConfig
+    engine: EngineConfig
+    out: Path
+    judge_model: str | None = None
+    proposer_model: str | None = None
+    program: Path | None = None
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class CompileSession:
+    """An open compile.
+
+    Args:
+        program: the program to compile.
+        models: the language models by part: program, judge, proposer.
+        backends: who is behind them.
+        store: the call log.
+        budget: what may be used.
+        logged: calls that were in the log when it was opened.
+    """
+
+    program: DS2Instruct
+    models: Mapping[str, dspy.LM]
+    backends: Mapping[str, Backend]
+    store: RunStore
+    budget: Budget
+    logged: int
+
+    def usage(self) -> dict[str, Usage]:
+        """Return calls and tokens by part, over the life of the compile."""
+        return self.store.usage()
+
+    def cost_usd(self) -> float | None:
+        """Return what the compile has cost, USD; None where a price is not known."""
+        return total(run_cost(self.store)).usd
+
+    def claim(self, identity: Mapping[str, Any]) -> None:
+        """Make sure that the folder is of this compile and no other.
+
+        Raises:
+            StoreError: it is of another compile or of a run; what differs is named.
+        """
+        ours = json.loads(json.dumps(identity))
+        meta = self.store.meta()
+        stored = meta.get("compile")
+        if stored is None and "identity" in meta:
+            raise _foreign(self.store.folder, "a run", "a compile")
+        if stored is not None and stored != ours:
+            names = sorted(k for k in {**stored, **ours} if stored.get(k) != ours.get(k))
+            was = {name: stored.get(name) for name in names}
+            raise _foreign(self.store.folder, was, {name: ours.get(name) for name in names})
+        self.store.set_meta({"compile": ours})
+
+
+def _foreign(folder: Path, was: object, asked: object) -> StoreError:
+    return StoreError.rule(
+        "Continuing the compile failed",
+        unit=str(folder),
+        name="what it is of",
+        rule=f"be what was asked for now ({asked})",
+        value=was,
+        todo="Choose another --out; a compile goes on only with the same command.",
+    )
+
+
+def compile_program(request: CompileRequest, resolve: Resolver | None = None) -> DS2Instruct:
+    """Return the program of a request without language models: what can be checked before a call.
+
+    Raises:
+        DS2Error: the model, or the program to begin with, is not as it must be.
+    """
+    backends = backends_for(_run_request(request), resolve)
+    return build_program(_run_request(request), backends, level_judge=request.stage == "judge")
+
+
+@contextmanager
+def open_compile(
+    request: CompileRequest, *, resolve: Resolver | None = None
+) -> Iterator[CompileSession]:
+    """Open a compile; its calls go through one log, one budget and one limit for each endpoint.
+
+    Raises:
+        RunStoppedError: the budget is spent, or the endpoint is gone: the same command goes on.
+        EndpointError: the endpoint refuses, or was never there.
+        StoreError: the folder cannot be used.
+    """
+    program = compile_program(request, resolve)
+    backends = _parts(request, resolve or resolve_model)
+    check_measurable(request.budget, backends)
+    open_folder(request.out)
+    with RunStore(request.out) as store:
+        keep_prices(store, backends)
+        logged = _calls(store)
+        budget = open_budget(request.budget, backends, store)
+        limiters: dict[tuple[str, str], Limiter] = {}
+        models = {}
+        for part, backend in backends.items():
+            place = (backend.dialect, backend.model)
+            if place not in limiters:
+                limiters[place] = _limiter(request.engine, backend)
+            models[part] = optimizer_lm(
+                backend, log=store, limiter=limiters[place], budget=budget, stage=part
+            )
+        session = CompileSession(program, models, backends, store, budget, logged)
+        try:
+            with dspy.context(adapter=make_adapter(request.config.adapter)):
+                yield session
+        except BudgetSpent as spent:
+            raise _spent(request, budget, _calls(store)) from spent
+        except EndpointGone as gone:
+            raise _gone(gone, answered=_calls(store) > 0) from gone.error
+        finally:
+            for model in models.values():
+                run_sync(engine_of(model).aclose())
+                model.engine.close()
+
+
+def _run_request(request: CompileRequest) -> RunRequest:
+    """Return the run that would use what is compiled."""
+    return RunRequest(
+        task=request.task,
+        config=request.config,
+        engine=request.engine,
+        budget=request.budget,
+        out=request.out,
+        program=request.program,
+    )
+
+
+def _parts(request: CompileRequest, resolve: Resolver) -> dict[str, Backend]:
+    """Return the backend of each part.
+
+    A judge is not moved by the wording of a prompt: a simulated one has no sensitivity.
+    """
+    stage = {"keywords": "keywords", "instructions": "writer"}.get(request.stage, "answers")
+    model = request.engine.model_of(stage)
+    judge = request.judge_model or model
+    proposer = request.proposer_model or model
+    steady = request.engine.model_copy(update={"sensitivity": 0.0})
+    named = {
+        "program": (model, request.engine),
+        "judge": (judge, steady),
+        "proposer": (proposer, steady),
+    }
+    schema = request.config.adapter == "json-schema"
+    return {
+        part: replace(resolve(name, engine, request.config.seed), response_schema=schema)
+        for part, (name, engine) in named.items()
+    }
+
+
+def _limiter(engine: EngineConfig, backend: Backend) -> Limiter:
+    return limiter_for(
+        backend,
+        engine.concurrency,
+        patience_s=engine.patience_s,
+        pace=Pace.of(engine.rpm, engine.tpm),
+    )
+
+
+def _calls(store: RunStore) -> int:
+    return sum(usage.calls for usage in store.usage().values())
+
+
+def _spent(request: CompileRequest, budget: Budget, calls: int) -> RunStoppedError:
+    return RunStoppedError.rule(
+        "Compiling stopped",
+        unit=str(request.out),
+        name="what was used",
+        rule=f"stay within --budget-{budget.stopped_by}",
+        value=f"{calls:,} calls, {budget.spent.tokens:,} tokens",
+        todo="Give the same command with a larger one: what was asked costs nothing again.",
+    )
+
+
+def _gone(gone: EndpointGone, *, answered: bool) -> Exception:
+    refused = explain(gone.error, gone.backend)
+    if refused is not None:
+        return refused
+    told = unreachable(gone.error, gone.backend)
+    return RunStoppedError(str(told)) if answered else told
+
+
+def write_compiled(
+    folder: Path, program: DS2Instruct, manifest: Mapping[str, Any], diff: str
+) -> None:
+    """Write `program.json`, `manifest.json` and `prompts.diff`, each as a whole or not at all."""
+    with replacing(folder / PROGRAM_NAME) as temp:
+        program.save(temp)
+    write_json(folder / MANIFEST_NAME, manifest)
+    with replacing(folder / DIFF_NAME) as temp:
+        temp.write_text(diff, encoding="utf-8", newline="\n")

@@ -1,0 +1,276 @@
+"""`ds2 devset` and `ds2 compile`: from nothing to compiled prompts, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_runs import go, gone
+
+from ds2.engines.logged import _rendered, call_key
+from ds2.engines.resolve import resolve_backend
+from ds2.engines.teacher import Teacher
+from ds2.runtime import compiling
+from ds2.server.app import SimulatedServer, delay
+from ds2.server.protocol import ChatCall
+from ds2.server.serve import served
+from ds2.store import RunStore
+from programs.synthesis import DS2Instruct
+from signatures.errors import ProgramError
+
+COMMAND = [sys.executable, "-c", "from ds2.cli.app import main; main()"]
+QUICK = ("--stage", "answers", "--optimizer", "bootstrap", "--repeats", "1", "--sensitivity", "1")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a dev set out of a small run."""
+    from ds2.runtime.devset import write_devset
+    from signatures.task import load_task
+
+    out = tmp_path_factory.mktemp("run")
+    assert go(out, 48).exit_code == 0
+    file = out.parent / "dev.jsonl"
+    write_devset(load_task("gsm8k"), out, file, rows=36)
+    return file
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_from_nothing_to_a_run_with_compiled_prompts(
+    ds2: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert ds2("run", "gsm8k", "-n", 60, "-q").code == 0
+    made = ds2("devset", "gsm8k", "-n", 40)
+    assert made.code == 0
+    assert "agreement with the model, not accuracy" in made.err
+    file = tmp_path / "runs/gsm8k-60/devset.jsonl"
+    first = json.loads(file.read_text(encoding="utf-8").splitlines()[0])
+    assert first["labelled_by"].startswith("self-consistency of simulated")
+    note = json.loads((file.parent / "devset.jsonl.meta.json").read_text(encoding="utf-8"))
+    assert (note["self_labelled"], note["rows"]) == (True, 40)
+
+    asked = ("--stage", "answers", "--optimizer", "bootstrap", "--devset", file)
+    done = ds2("compile", "gsm8k", *asked, "--sensitivity", 1, "--name", "better")
+    assert done.code == 0
+    assert "score before" in done.out
+    assert "95 % interval" in done.out
+    assert "self-labelled" in done.out
+    assert "bootstrap" in done.err
+    folder = tmp_path / "runs/better"
+    said = manifest_of(folder)
+    assert {"task", "optimizer", "seed", "calls", "tokens", "usd", "signatures"} <= said.keys()
+    assert said["usd"] == 0  # the simulated teacher is free; an unknown price is null
+    assert said["devset"]["self_labelled"] is True
+    assert said["metric"]["name"] == "agreement with self-labels (not accuracy)"
+    assert said["calls"] == sum(said["by_part"].values()) == said["new_calls"]
+    assert "demo 1" in (folder / "prompts.diff").read_text(encoding="utf-8")
+    saved = json.loads((folder / "program.json").read_text(encoding="utf-8"))
+    assert set(saved) == {"format", "task", "signatures", "program"}
+    assert all(state["lm"] is None for state in saved["program"].values())
+
+    again = ds2("compile", "gsm8k", *asked, "--sensitivity", 1, "--name", "better", "--json")
+    assert json.loads(again.out)["new_calls"] == 0
+
+    plain = go(tmp_path / "plain", 12, sensitivity=1.0)
+    better = go(tmp_path / "better", 12, sensitivity=1.0, program=folder / "program.json")
+    assert plain.mean_agreement is not None
+    assert better.mean_agreement is not None
+    assert better.mean_agreement > plain.mean_agreement
+
+
+def test_a_program_of_another_task_is_refused(
+    ds2: Callable[..., Any], rows: Path, tmp_path: Path
+) -> None:
+    assert ds2("compile", "gsm8k", *QUICK, "--devset", rows, "--out", "c", "-q").code == 0
+    refused = ds2("run", "medqa", "-n", 6, "--program", "c/program.json")
+    assert refused.code == 2
+    assert "task must be 'medqa'" in refused.err
+    with pytest.raises(ProgramError):
+        DS2Instruct("math").load(tmp_path / "c/program.json")
+    text = (tmp_path / "c/program.json").read_text(encoding="utf-8")
+    old = json.loads(text) | {"signatures": "0" * 16}
+    (tmp_path / "old.json").write_text(json.dumps(old), encoding="utf-8")
+    assert ds2("run", "gsm8k", "-n", 6, "--program", "old.json").code == 2
+
+
+def test_stdout_holds_the_manifest_alone(ds2: Callable[..., Any], rows: Path) -> None:
+    done = ds2("compile", "gsm8k", *QUICK, "--devset", rows, "--json")
+    assert json.loads(done.out)["stage"] == "answers"
+
+
+def test_no_gain_is_said_and_ends_with_4_where_one_is_required(
+    ds2: Callable[..., Any], rows: Path
+) -> None:
+    asked = ("--stage", "answers", "--optimizer", "bootstrap", "--repeats", 1, "--devset", rows)
+    done = ds2("compile", "gsm8k", *asked, "-q")
+    assert done.code == 0
+    assert "No gain was shown: the interval holds 0" in done.out
+    required = ds2("compile", "gsm8k", *asked, "-q", "--require-gain")
+    assert required.code == 4
+    assert manifest_of(Path("runs/gsm8k-answers-bootstrap"))["score"]["gain_shown"] is False
+
+
+def test_a_judge_is_compiled_and_kept_with_the_program(
+    ds2: Callable[..., Any], rows: Path, tmp_path: Path
+) -> None:
+    asked = ("--stage", "judge", "--optimizer", "bootstrap", "--sensitivity", 1, "--repeats", 1)
+    assert ds2("compile", "gsm8k", *asked, "--devset", rows, "--out", "j", "-q").code == 0
+    saved = json.loads((tmp_path / "j/program.json").read_text(encoding="utf-8"))
+    assert saved["program"]["level_judge.predict"]["demos"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--stage", "writer"), "be one of keywords, instructions, answers, judge, chain"),
+        (("--optimizer", "adam"), "be one of bootstrap, random-search"),
+        ((), "--devset must be given for this stage"),
+        (("--devset", "none.jsonl"), "nothing there"),
+        (("--budget-calls", "9", "--devset", "DEV"), "No call was made"),
+        (("--devset", "DEV", "--columns", "question=prompt"), "have the columns prompt"),
+        (("--devset", "DEV", "--benchmark", "DEV"), "its questions must not stand in"),
+        (("--devset", "DEV", "--model", "x/y", "--sensitivity", "1"), "the simulated teacher"),
+    ],
+    ids=["stage", "optimizer", "no devset", "missing", "budget", "columns", "leak", "sensitivity"],
+)
+def test_a_mistake_is_one_message_before_the_first_call(
+    ds2: Callable[..., Any], rows: Path, options: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    done = ds2("compile", "gsm8k", *[str(rows) if o == "DEV" else o for o in options])
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_another_compile_or_of_a_run_is_refused(
+    ds2: Callable[..., Any], rows: Path
+) -> None:
+    asked = ("compile", "gsm8k", *QUICK, "--devset", rows, "-q", "--out")
+    assert ds2(*asked, "c").code == 0
+    other = ds2(*asked, "c", "--seed", 1)
+    assert other.code == 2
+    assert "seed" in other.err
+    assert ds2("run", "gsm8k", "-n", 6, "-q", "--out", "r").code == 0
+    assert "Continuing the compile failed" in ds2(*asked, "r").err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--run", "nowhere"), "hold a run"), (("--run", "r", "-n", "99"), "be at least 99")],
+    ids=["no run", "too few"],
+)
+def test_a_dev_set_that_cannot_be_made_is_said(
+    ds2: Callable[..., Any], options: tuple[str, ...], said: str
+) -> None:
+    assert ds2("run", "gsm8k", "-n", 6, "-q", "--out", "r").code == 0
+    done = ds2("devset", "gsm8k", *options)
+    assert (done.code, said in done.err) == (2, True)
+
+
+def test_a_dev_set_of_another_task_is_refused(ds2: Callable[..., Any]) -> None:
+    assert ds2("run", "gsm8k", "-n", 6, "-q", "--out", "r").code == 0
+    assert "its task must be 'math'" in ds2("devset", "math", "--run", "r", "-n", 1).err
+
+
+def test_a_dead_endpoint_stops_at_once_and_the_same_command_goes_on(
+    ds2: Callable[..., Any], rows: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, alive = compiling.resolve_model, [20]
+
+    def dying(*asked: Any) -> Any:
+        from dataclasses import replace
+
+        inner = real(*asked)
+
+        class Engine:
+            async def complete(self, request: Any) -> Any:
+                alive[0] -= 1
+                if alive[0] < 0:
+                    raise gone()
+                return await inner.open().complete(request)
+
+        return replace(inner, open=Engine)
+
+    monkeypatch.setattr(compiling, "resolve_model", dying)
+    monkeypatch.setattr("ds2.engines.retry.RetryPolicy._wait_s", lambda *_: 0.0)
+    asked = ("compile", "gsm8k", *QUICK, "--devset", rows, "-q", "--out", "c")
+    stopped = ds2(*asked)
+    assert stopped.code == 3
+    assert "the same command then continues" in stopped.err
+    with RunStore(tmp_path / "c") as store:
+        assert sum(usage.calls for usage in store.usage().values()) == 20
+    alive[0] = 10_000
+    assert ds2(*asked).code == 0
+    said = manifest_of(tmp_path / "c")
+    assert said["new_calls"] == said["calls"] - 20 == 10_000 - alive[0]
+
+
+# A kill in the middle.
+
+
+@dataclass
+class Counting:
+    """The sensitive teacher's server, with the key of every call it was asked."""
+
+    url: str = ""
+    keys: list[str] = field(default_factory=list)
+
+    def command(self, rows: Path, out: Path) -> list[str]:
+        options = ["--model", "simulated", "--api-base", self.url, "-c", "4"]
+        asked = ["--stage", "answers", "--optimizer", "copro", "--budget-calls", "380"]
+        return ["compile", "gsm8k", *asked, *options, "--devset", str(rows), "--out", str(out)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Counting]:
+    counting = Counting()
+    wait = delay(0.008, 0.004, seed=3)
+
+    async def hook(call: ChatCall) -> None:
+        backend = resolve_backend("simulated", api_base=counting.url)
+        prompt, options = _rendered(call.request)
+        counting.keys.append(call_key(backend, prompt, options, call.seed or 0))
+        await wait(call)
+
+    with served(SimulatedServer(Teacher(0, sensitivity=1.0), hook=hook)) as running:
+        counting.url = running.url
+        yield counting
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_kill_in_the_middle_is_continued_without_a_repeated_call(
+    server: Counting, rows: Path, tmp_path: Path, ds2: Callable[..., Any]
+) -> None:
+    assert ds2(*server.command(rows, tmp_path / "whole"), "-q").code == 0
+    whole = len(server.keys)
+    process = subprocess.Popen(
+        [*COMMAND, *server.command(rows, tmp_path / "killed")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while len(server.keys) < whole + whole // 2 and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    with RunStore(tmp_path / "killed") as store:
+        logged = sum(usage.calls for usage in store.usage().values())
+    assert logged > 10
+    before = len(server.keys)
+    assert ds2(*server.command(rows, tmp_path / "killed"), "-q").code == 0
+    assert len(server.keys) - before == whole - logged
+    assert manifest_of(tmp_path / "killed")["calls"] == manifest_of(tmp_path / "whole")["calls"]
+    programs = [(tmp_path / name / "program.json").read_bytes() for name in ("whole", "killed")]
+    assert programs[0] == programs[1]
