@@ -1,12 +1,13 @@
 """Voting and reading on recorded answers of real models to GSM8K.
 
-    python benchmarks/voting.py [--limit 100] [--json]
+    python benchmarks/voting.py [--limit 100] [--fit] [--json]
 
 It draws by `programs.voting.SelfConsistency` from the replay engine, as a run does from a model, and
 prints yield (accepted / questions), precision (accepted and right / accepted, with a 95 % Wilson
-interval) and samples used, for k = 3, 5, 10 and four thresholds; how often a reading of a single
-reply agrees with its recorder's flag, beside two plain rules; and how many replies are read in a
-second. The much weaker `gpt3-6b_*` models are left out unless `--exclude ''` asks for them.
+interval) and samples used, for k = 3, 5, 10 and four thresholds; the frontier of all policies
+(`frontier.py`; with `--fit` on one half, calibrated ones fitted to the other); how often a reading
+of a single reply agrees with its recorder's flag, beside two plain rules; and how many replies are
+read in a second. The much weaker `gpt3-6b_*` models are left out unless `--exclude ''` asks for them.
 
 The thresholds share one vote for each k: a threshold is applied to the counts after the draws, so
 the same counts give the verdict of each. Disagreements with a flag are classed in
@@ -32,9 +33,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dspy
+import frontier
 
 from ds2.engines.lm import logged_lm
 from ds2.engines.replay import recorded_backend
+from optimizers.recorded import read_recording, split
 from programs.answers import AnswerDraw
 from programs.equivalence import Reading, read_answer
 from programs.stopping import Counts, fixed
@@ -240,6 +243,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     for k in DRAWS:
         votes = asyncio.run(take_votes(records, task, k, args.seed))
         points += [judge(records, votes, task.answer, k, threshold) for threshold in THRESHOLDS]
+    whole = read_recording(records, task.answer, source=str(args.file))
+    fitted, judged = split(whole) if args.fit else (None, whole)
     replies = [Reply(r.question, r.gold, o) for r in records for o in r.samples]
     flagged = [reply for reply in replies if reply.output.correct is not None]
     return {
@@ -247,6 +252,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "excluded": args.exclude,
         "questions": len(records),
         "policies": [point.as_json() for point in points],
+        "frontier": frontier.measure(judged, fitted, repeats=20, resamples=400),
         "reading": reading(task.answer, flagged) if flagged else None,
         "readings_per_second": rates(task.answer, replies),
     }
@@ -295,6 +301,8 @@ def table(result: dict[str, Any]) -> Iterable[str]:
             f"{point['policy']:<16}{point['yield']:>8.3f}{point['precision']:>11.3f}  {interval:<16}"
             f"{point['samples']:>8.1f}{point['samples_per_accepted']:>9.2f}"
         )
+    yield ""
+    yield from frontier.table(result["frontier"])
     if found := result["reading"]:
         yield ""
         yield f"Readings that agree with the recorder's flag, of {found['replies']}:"
@@ -319,6 +327,7 @@ def main() -> int:
     parser.add_argument("--exclude", default=WEAK, help="leave out the models of this pattern")
     parser.add_argument("--limit", type=int, help="take only the first questions")
     parser.add_argument("--seed", type=int, default=0, help="orders the recorded replies")
+    parser.add_argument("--fit", action="store_true", help="add calibrated policies")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     args = parser.parse_args()
     if args.limit is not None and args.limit < 1:
