@@ -80,6 +80,8 @@ class RunConfig(_Settings):
         corpus_share: share of the keyword bank that comes out of the corpus where there is one, 0 to
             0.9.
         bank: keywords to grow.
+        expansion_width: new keywords to ask for in one list, 1 to 64.
+        expansion_rounds: rounds of expansion after which the bank is taken as it is, 1 to 64.
         candidates: most units that may be decided (accepted or rejected).
         quotas: rows are spread evenly over the six levels, and a level is refilled until it has
             its share. False: units are shuffled over all levels, and the run ends with what passed.
@@ -101,6 +103,8 @@ class RunConfig(_Settings):
     pair_share: float = Field(default=0.4, ge=0, le=1)
     corpus_share: float = Field(default=0.4, ge=0, le=0.9)
     bank: int = Field(ge=1, le=100_000)
+    expansion_width: int = Field(default=8, ge=1, le=64)
+    expansion_rounds: int = Field(default=64, ge=1, le=64)
     candidates: int = Field(ge=1)
     quotas: bool = True
     pairs: int = Field(default=0, ge=0)

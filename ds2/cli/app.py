@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ds2.cli.check import check
 from ds2.cli.compile import compile_command
+from ds2.cli.configfile import ConfiguredCommand
 from ds2.cli.devset import devset_command
 from ds2.cli.doctor import doctor_command
 from ds2.cli.explain import explain_command
@@ -53,10 +54,14 @@ def _root(
     del version
 
 
-app.command("run", rich_help_panel="Make")(run_command)
+like_run: dict[str, Any] = {
+    "cls": ConfiguredCommand,
+    "context_settings": {"auto_envvar_prefix": "DS2_RUN"},
+}
+app.command("run", rich_help_panel="Make", **like_run)(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
-app.command("plan", rich_help_panel="Look")(plan_command)
-app.command("preview", rich_help_panel="Look")(preview_command)
+app.command("plan", rich_help_panel="Look", **like_run)(plan_command)
+app.command("preview", rich_help_panel="Look", **like_run)(preview_command)
 app.command("devset", rich_help_panel="Improve")(devset_command)
 app.command("compile", rich_help_panel="Improve")(compile_command)
 app.command("prompts", rich_help_panel="Look")(prompts_command)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from ds2.cli.configfile import config_rest, take_config
+
 if TYPE_CHECKING:
     from ds2.cli.progress import Watcher
     from ds2.config import CorpusConfig
@@ -44,6 +46,7 @@ class MergerName(StrEnum):
 
 
 def read_request(
+    context: typer.Context,
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
     ],
@@ -129,6 +132,16 @@ def read_request(
     patience: Annotated[
         float, typer.Option(help="How long to wait for an endpoint that went away, seconds.")
     ] = 300.0,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE.yaml",
+            callback=take_config,
+            is_eager=True,
+            help="Settings, such as best.yaml of `ds2 tune`; options and DS2_RUN_... go before it.",
+        ),
+    ] = None,
     program: Annotated[
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
     ] = None,
@@ -173,6 +186,7 @@ def read_request(
     from ds2.cli.price import read_price, read_stage_prices
     from ds2.config import preset as make_config
 
+    del config_file  # its callback has made its settings the defaults
     config = make_config(
         preset.value,
         target,
@@ -182,6 +196,7 @@ def read_request(
         adapter=adapter.value,
         merger=merger.value,
         corpus_share=corpus_share,
+        **config_rest(context),
     )
     return _request(
         task,

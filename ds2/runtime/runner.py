@@ -35,6 +35,7 @@ from ds2.runtime.session import (
     build_program,
     claim,
     connect,
+    expansion_shape,
     grounded,
     open_folder,
     quiet_dspy,
@@ -44,7 +45,7 @@ from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
 from ds2.runtime.work import ProgramWork, StageCheck
 from ds2.screen.exact import ExactScreen, NoScreen
 from ds2.store import RunStore, UnitRecord
-from programs.keywords import TRIES, ExpansionShape
+from programs.keywords import TRIES
 from programs.redraw import MOST_CALLS
 from programs.stopping import parse_policy
 from programs.synthesis import DS2Instruct
@@ -108,7 +109,7 @@ def worst_case_calls(
     candidates and what may become surplus. With a judge every pair of answers to a question may be
     compared.
     """
-    shape = ExpansionShape()
+    shape = expansion_shape(config)
     # Every second round adds a keyword at least, or the bank is taken as it is.
     rounds = min(shape.max_rounds, 2 * config.bank + (4 if corpus else 0))
     in_a_round = 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width)))

@@ -133,6 +133,15 @@ def resolve_model(model: str | None, engine: EngineConfig, seed: int) -> Backend
     )
 
 
+def expansion_shape(config: RunConfig) -> ExpansionShape:
+    """Return how a configuration grows its keyword bank."""
+    return ExpansionShape(
+        width=config.expansion_width,
+        max_rounds=config.expansion_rounds,
+        retrieved=config.corpus_share,
+    )
+
+
 def build_program(
     request: RunRequest, backends: Mapping[str, Backend], *, level_judge: bool = False
 ) -> DS2Instruct:
@@ -153,7 +162,7 @@ def build_program(
         ChainConfig(
             policy=parse_policy(config.policy),
             temperatures=temperatures,
-            shape=ExpansionShape(retrieved=config.corpus_share),
+            shape=expansion_shape(config),
             retriever=request.corpus.index if request.corpus else None,
             thinking=answers.thinking,
             teacher=answers.teacher,
