@@ -40,6 +40,7 @@ class Data(NamedTuple):
     seen: tuple[Seen, ...]
     folds: tuple[Fold, ...]
     space: Space
+    seed: int
 
 
 def gather(ballots: Sequence[Ballot], max_draws: int, folds: int, repeats: int, seed: int) -> Data:
@@ -58,7 +59,7 @@ def gather(ballots: Sequence[Ballot], max_draws: int, folds: int, repeats: int, 
         apart = set(members)
         others = tuple(s for place, s in enumerate(seen) if place not in apart)
         parts.append(Fold(members, _paths(members, orders, states, max_draws), others))
-    return Data(orders, seen, tuple(parts), states)
+    return Data(orders, seen, tuple(parts), states, seed)
 
 
 def _paths(
@@ -73,28 +74,38 @@ def _paths(
     return tuple((*way, times) for way, times in found.items())
 
 
-def frontier(variant: Variant, data: Data) -> dict[Prices, Figures]:
-    """Return the figures at all prices, each fold judged by a table fitted to the others."""
-    sums = {prices: [0, 0, 0] for prices in PRICES}
-    for fold in data.folds:
-        laid_out = problem(estimate(fold.others, data.space, variant), data.space)
-        known: dict[bytes, tuple[int, int, int]] = {}
-        for prices, total in sums.items():
-            actions = bytes(solve(laid_out, prices))
+class Crossed:
+    """A variant judged at any prices, each fold by a table fitted to the others; laid out once."""
+
+    def __init__(self, variant: Variant, data: Data) -> None:
+        self._problems = [
+            problem(estimate(fold.others, data.space, variant), data.space) for fold in data.folds
+        ]
+        self._known: list[dict[bytes, tuple[int, int, int]]] = [{} for _ in data.folds]
+        self._data = data
+
+    def figures(self, prices: Prices) -> Figures:
+        """Return yield, precision and cost at these prices, on questions left out."""
+        accepted = right = draws = 0
+        for of, known, fold in zip(self._problems, self._known, self._data.folds, strict=True):
+            actions = bytes(solve(of, prices))
             if actions not in known:
                 known[actions] = _judge(actions, fold)
-            for which, value in enumerate(known[actions]):
-                total[which] += value
-    tries = len(data.seen) * data.orders.repeats
-    return {
-        prices: Figures(
+            parts = known[actions]
+            accepted, right, draws = accepted + parts[0], right + parts[1], draws + parts[2]
+        tries = len(self._data.seen) * self._data.orders.repeats
+        return Figures(
             accepted / tries,
             right / accepted if accepted else None,
             draws / tries,
             draws / accepted if accepted else None,
         )
-        for prices, (accepted, right, draws) in sums.items()
-    }
+
+
+def frontier(variant: Variant, data: Data) -> dict[Prices, Figures]:
+    """Return the figures at all prices, each fold judged by a table fitted to the others."""
+    crossed = Crossed(variant, data)
+    return {prices: crossed.figures(prices) for prices in PRICES}
 
 
 def _judge(actions: bytes, fold: Fold) -> tuple[int, int, int]:

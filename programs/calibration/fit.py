@@ -22,7 +22,7 @@ from programs.ballots import (
     figures,
     outcomes,
 )
-from programs.calibration.crossing import frontier, gather, left_out
+from programs.calibration.crossing import Data, frontier, gather, left_out
 from programs.calibration.estimates import VARIANTS, Estimates, Variant, estimate
 from programs.calibration.induction import Prices, problem, reachable, solve, waves
 from programs.calibration.states import Space
@@ -123,25 +123,47 @@ def fit_policy(
     if best.prices is None:
         raise _out_of_reach(goal, [f for points in frontiers.values() for f in points.values()])
     variant = next(v for v in VARIANTS if v.name == best.variant)
-    policy = Calibrated(
-        goal.precision,
-        max_draws,
-        table(estimate(data.seen, data.space, variant), data.space, best.prices),
-        expected=_expected(left_out(variant, best.prices, data), data.orders),
+    policy = fit_at(labelled, data, variant, best.prices, precision=goal.precision, source=source)
+    return Fit(policy, tried, goal.precision, goal.yielded)
+
+
+def fit_at(
+    ballots: Sequence[Ballot],
+    data: Data,
+    variant: Variant,
+    prices: Prices,
+    *,
+    precision: float,
+    source: str = "",
+) -> Calibrated:
+    """Return the policy of a variant at given prices, fitted to all questions.
+
+    Args:
+        ballots: the labelled votes that `data` was gathered from.
+        data: the same, laid out by `gather`.
+        variant: how probabilities are estimated.
+        prices: of a wrong row and of a sample.
+        precision: what it is fitted for, as its file shall say.
+        source: where the votes come from, for the provenance.
+    """
+    return Calibrated(
+        precision,
+        data.space.states[-1].draws,
+        table(estimate(data.seen, data.space, variant), data.space, prices),
+        expected=_expected(left_out(variant, prices, data), data.orders),
         provenance=Provenance(
             source=source,
-            ballots=content_id([[list(b.answers), b.right] for b in labelled]),
-            questions=len(labelled),
-            samples=sum(len(ballot.answers) for ballot in labelled),
+            ballots=content_id([[list(b.answers), b.right] for b in ballots]),
+            questions=len(ballots),
+            samples=sum(len(ballot.answers) for ballot in ballots),
             variant=variant.name,
-            wrong_price=best.prices.wrong,
-            sample_price=best.prices.sample,
-            folds=folds,
-            repeats=repeats,
-            seed=seed,
+            wrong_price=prices.wrong,
+            sample_price=prices.sample,
+            folds=len(data.folds),
+            repeats=data.orders.repeats,
+            seed=data.seed,
         ),
     )
-    return Fit(policy, tried, goal.precision, goal.yielded)
 
 
 def table(estimates: Estimates, of: Space, prices: Prices) -> dict[Counts, Entry]:

@@ -1,0 +1,394 @@
+"""Run a study with Optuna: trials until there are enough, resumable, several objectives at once.
+
+The sampler is TPE, seeded anew for every trial by the study's seed and the trial's place, so that a
+study that was broken off and continued asks for the same trials as one that was not. A trial that was
+broken off (Ctrl-C, a spent budget, a kill) is asked for again with the same settings.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+
+from optimizers.tuning.results import Objective, Tried
+from optimizers.tuning.space import Settings, Space
+from optimizers.tuning.storage import (
+    JOURNAL_NAME,
+    open_storage,
+    refuse_journal,
+    without_password,
+    working,
+)
+from signatures.errors import ConfigError, StoreError, rule_message
+from signatures.records import canonical_json
+
+if TYPE_CHECKING:
+    import optuna
+
+BARREN = 20
+"""Trials in a row that may give nothing before a study ends."""
+
+RETRY = "retry_of"
+_IDENTITY, _RECORD, _BASELINE, _REASON = "ds2", "ds2", "baseline", "reason"
+_FEWEST = 10  # different trials for importances to say anything
+
+
+class Measured(NamedTuple):
+    """What a trial came to.
+
+    Args:
+        values: by name, at least the objectives and what constraints are about.
+        facts: what else a reader should know, as JSON values.
+    """
+
+    values: Mapping[str, float]
+    facts: Mapping[str, Any]
+
+
+class Unmeasured(Exception):  # noqa: N818 - no error: this trial has no score, and the study goes on
+    """A trial has nothing to measure; the message says why. It is never a score of 0."""
+
+
+class Paused(Exception):  # noqa: N818 - no error of the study: it waits to be continued
+    """A trial could not end (a spent budget, an endpoint that is down): the study stops, resumably."""
+
+
+class Evaluate(Protocol):
+    """Measures settings. The same settings give the same values.
+
+    Raises `Unmeasured` for a trial without a score, `Paused` where no trial could go on.
+    """
+
+    def __call__(self, settings: Settings) -> Measured: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What is searched, for what, and where it is kept.
+
+    Args:
+        name: of the study in its storage.
+        folder: of the study; holds the journal unless `storage` names a database.
+        space: what is searched.
+        objectives: what is wanted, at least two.
+        minima: the least value of a measured name that is feasible.
+        baselines: settings that are tried first, by name.
+        identity: what else must be the same when the study is continued (task, source, ...).
+        trials: complete trials wanted in all, at least 1.
+        seed: of the sampler.
+        storage: URL of a database; None for the journal.
+    """
+
+    name: str
+    folder: Path
+    space: Space
+    objectives: tuple[Objective, ...]
+    minima: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, Settings] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    trials: int = 100
+    seed: int = 0
+    storage: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What a study came to.
+
+    Args:
+        tried: complete trials, by number.
+        failed: how many trials gave nothing, by reason.
+        skipped: baselines that the space does not hold, with the parameter that is outside.
+        importances: of the parameters, by objective; empty where there are too few trials.
+        paused: why the study stopped before its end; empty otherwise.
+    """
+
+    tried: list[Tried]
+    failed: dict[str, int]
+    skipped: dict[str, str]
+    importances: dict[str, dict[str, float]]
+    paused: str = ""
+
+
+class Watch(Protocol):
+    """Who watches a study: told of the trials that are there at its start, then of each new one."""
+
+    def began(self, known: Sequence[Tried], wanted: int) -> None: ...
+
+    def measured(self, one: Tried) -> None: ...
+
+
+def run_study(plan: StudyPlan, evaluate: Evaluate, watch: Watch | None = None) -> Outcome:
+    """Run a study to its number of trials, or continue it, and return what it came to.
+
+    Args:
+        plan: what is searched.
+        evaluate: measures a trial.
+        watch: who watches.
+
+    Raises:
+        ConfigError: a number is out of its range.
+        StoreError: the storage cannot be used, or holds a study of something else.
+        KeyboardInterrupt: it was interrupted; the same plan continues it.
+    """
+    _check(plan)
+    with _quiet(), working(plan.folder) as alone:
+        study = _open(plan)
+        if plan.storage is None and alone:
+            _retry_running(study)
+        skipped = _enqueue_baselines(study, plan)
+        paused = _Search(plan, evaluate, watch).run(study)
+        return Outcome(
+            tried=tried_of(study, plan),
+            failed=_failures(study),
+            skipped=skipped,
+            importances=_importances(study, plan),
+            paused=paused,
+        )
+
+
+def tried_of(study: optuna.Study, plan: StudyPlan) -> list[Tried]:
+    """Return the complete trials of a study, by number."""
+    return [_tried(trial, plan) for trial in _complete(study)]
+
+
+def _tried(trial: optuna.trial.FrozenTrial, plan: StudyPlan) -> Tried:
+    record = trial.user_attrs[_RECORD]
+    return Tried(
+        trial.number,
+        record["settings"],
+        tuple(trial.values),
+        record["facts"],
+        all(record["values"][name] >= least for name, least in plan.minima.items()),
+        trial.user_attrs.get(_BASELINE, ""),
+    )
+
+
+def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+class _Search:
+    """The loop of one process over a study."""
+
+    def __init__(self, plan: StudyPlan, evaluate: Evaluate, watch: Watch | None) -> None:
+        self._plan, self._evaluate, self._watch = plan, evaluate, watch
+        self._known: dict[str, Measured] = {}
+        self._current: int | None = None
+
+    def run(self, study: optuna.Study) -> str:
+        """Run trials until there are enough; return why it paused, or nothing."""
+        known = _complete(study)
+        for trial in known:
+            record = trial.user_attrs[_RECORD]
+            measured = Measured(record["values"], record["facts"])
+            self._known[canonical_json(record["settings"])] = measured
+        if self._watch is not None:
+            self._watch.began([_tried(trial, self._plan) for trial in known], self._plan.trials)
+        if len(known) >= self._plan.trials:
+            return ""
+        try:
+            study.optimize(self._objective, catch=(Unmeasured,), callbacks=[self._after])
+        except BaseException as stopped:
+            if self._current is not None:
+                _retry(study, study.get_trials(deepcopy=False)[self._current])
+            if isinstance(stopped, Paused):
+                return str(stopped)
+            raise
+        return ""
+
+    def _objective(self, trial: optuna.Trial) -> list[float]:
+        self._current = trial.number
+        settings = self._plan.space.suggest(trial)
+        key = canonical_json(settings)
+        try:
+            measured = self._known.get(key) or self._evaluate(settings)
+        except Unmeasured as reason:
+            trial.set_user_attr(_REASON, str(reason))
+            raise
+        self._known[key] = measured
+        for name, least in self._plan.minima.items():
+            trial.set_constraint(f"least {name}", least - measured.values[name])
+        record = {
+            "settings": settings,
+            "values": dict(measured.values),
+            "facts": dict(measured.facts),
+        }
+        trial.set_user_attr(_RECORD, record)
+        return [measured.values[wanted.name] for wanted in self._plan.objectives]
+
+    def _after(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        from optuna.trial import TrialState
+
+        self._current = None
+        if trial.state is TrialState.COMPLETE and self._watch is not None:
+            self._watch.measured(_tried(trial, self._plan))
+        trials = study.get_trials(deepcopy=False)
+        done = sum(t.state is TrialState.COMPLETE for t in trials)
+        last = [t for t in trials if t.state.is_finished()][-BARREN:]
+        barren = len(last) == BARREN and all(_REASON in t.user_attrs for t in last)
+        if done >= self._plan.trials or barren:
+            study.stop()
+
+
+def _open(plan: StudyPlan) -> optuna.Study:
+    import optuna
+
+    from optimizers.tuning.sampler import ReseededTPE
+
+    storage = open_storage(plan.storage, plan.folder)
+    study = optuna.create_study(
+        study_name=plan.name,
+        storage=storage,
+        load_if_exists=True,
+        directions=["maximize" if wanted.higher else "minimize" for wanted in plan.objectives],
+        sampler=ReseededTPE(plan.seed),
+    )
+    ours = json.loads(json.dumps(_identity(plan)))
+    theirs = study.user_attrs.get(_IDENTITY)
+    if theirs is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(_IDENTITY, ours)
+        study.set_metric_names([wanted.name for wanted in plan.objectives])
+    elif theirs != ours:
+        _refuse_other(plan, theirs or {}, ours)
+    return study
+
+
+def _identity(plan: StudyPlan) -> dict[str, Any]:
+    return {
+        **plan.identity,
+        "objectives": [wanted.name for wanted in plan.objectives],
+        "minima": dict(plan.minima),
+        "space": {name: repr(domain) for name, domain in plan.space.domains.items()},
+    }
+
+
+def _refuse_other(plan: StudyPlan, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> NoReturn:
+    changes = []
+    for name in {**theirs, **ours}:
+        old, new = theirs.get(name), ours.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            parts = [part for part in {**old, **new} if old.get(part) != new.get(part)]
+            changes += [f"{name}: {p} was {old.get(p)}, is {new.get(p)}" for p in parts]
+        else:
+            changes.append(f"{name} was {old}, is {new}")
+    where = plan.folder / JOURNAL_NAME if plan.storage is None else without_password(plan.storage)
+    raise StoreError(
+        rule_message(
+            "Continuing the study failed",
+            unit=f"{plan.name} in {where}",
+            name="the study",
+            rule="be of the same task, source, space and objectives",
+            value=_Plain("; ".join(changes)),
+            todo="Give what it began with, or choose another --out (or --study).",
+        )
+    )
+
+
+class _Plain(str):
+    """A text that errors show as it stands, for it is not a value that somebody typed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _retry_running(study: optuna.Study) -> None:
+    """Ask again for the trials that a process which is gone left running."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        _retry(study, trial)
+
+
+def _retry(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    kept = {name: trial.user_attrs[name] for name in (_BASELINE,) if name in trial.user_attrs}
+    study.enqueue_trial(trial.params, user_attrs={**kept, RETRY: trial.number})
+
+
+def _enqueue_baselines(study: optuna.Study, plan: StudyPlan) -> dict[str, str]:
+    """Queue each baseline once; return those that the space does not hold.
+
+    Optuna takes a value that is out of its range as given, and ignores a name it does not know.
+    """
+    there = {trial.user_attrs.get(_BASELINE) for trial in study.get_trials(deepcopy=False)}
+    skipped = {}
+    for name, settings in plan.baselines.items():
+        outside = plan.space.outside(settings)
+        if outside is not None:
+            skipped[name] = outside
+        elif name not in there:
+            study.enqueue_trial(plan.space.sampled(settings), user_attrs={_BASELINE: name})
+    return skipped
+
+
+def _failures(study: optuna.Study) -> dict[str, int]:
+    reasons = (t.user_attrs.get(_REASON) for t in study.get_trials(deepcopy=False))
+    return dict(Counter(reason for reason in reasons if reason is not None))
+
+
+def _importances(study: optuna.Study, plan: StudyPlan) -> dict[str, dict[str, float]]:
+    """Return how much each parameter matters for each objective (PED-ANOVA), sums of 1.
+
+    Source: Watanabe et al. (2023), arXiv:2304.10255; for parameters that only some trials have, its
+    conditional form, as Optuna has it.
+    """
+    import optuna
+
+    trials = _complete(study)
+    if len({canonical_json(trial.params) for trial in trials}) < _FEWEST:
+        return {}
+    found = {}
+    for place, wanted in enumerate(plan.objectives):
+        if len({trial.values[place] for trial in trials}) < _FEWEST:
+            continue
+        sign = -1.0 if wanted.higher else 1.0  # it asks what makes the target low
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # says so at every call
+            found[wanted.name] = optuna.importance.get_param_importances(
+                study,
+                evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+                target=lambda t, at=place, by=sign: by * t.values[at],
+            )
+    return found
+
+
+def _check(plan: StudyPlan) -> None:
+    for name, value, ok, rule in (
+        ("--trials", plan.trials, plan.trials >= 1, "be at least 1"),
+        ("--seed", plan.seed, 0 <= plan.seed < 1 << 32, "be from 0 to 4294967295"),
+    ):
+        if not ok:
+            raise ConfigError.rule(
+                "Tuning failed", name=name, rule=rule, value=value, todo="Choose another number."
+            )
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        refuse_journal(plan.folder, error)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna from speaking: its log, and warnings that parts of it are experimental."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
