@@ -38,6 +38,7 @@ from signatures.task import AnswerFormat, AnswerKind
 
 THRESHOLDS = (0.5, 0.6, 0.7)
 DRAWS = 10
+PAPER = curtailed(5, 0.5)
 ORACLE_DRAWS = 12
 CLOSE = 0.003  # how much less precise still counts as alike
 KEPT = 0.95  # the share of the fixed vote's yield that must stay
@@ -89,24 +90,24 @@ def measure(
 
 
 def least(judged: Recording) -> list[dict[str, Any]]:
-    """Return for each threshold what the best policies of at most 12 draws cost an accepted row.
+    """Return what the best policies of at most 12 draws cost that could stand in for each fixed vote.
 
     They are fitted to the very questions they are judged on. `policy` is the cheapest single policy
     among those for the scanned prices, `bound` what no policy and no mixture can go below; once at
-    the fixed vote's precision, and once 0.003 below it.
+    the fixed vote's precision, and once 0.003 below it. The vote of the `paper` preset comes last.
     """
     votes = lay_out(judged.ballots, ORACLE_DRAWS)
     tables = best_tables(votes.problem)
     rows = []
-    for share in THRESHOLDS:
-        base = exactly(votes, fixed(DRAWS, share))
+    for vote in (*(fixed(DRAWS, share) for share in THRESHOLDS), PAPER):
+        base = exactly(votes, vote)
         for slack in (0.0, CLOSE):
             wanted = (base.precision - slack, KEPT * base.yielded)
             rows.append(
                 {
-                    "threshold": share,
+                    "vote": vote.spec,
                     "slack": slack,
-                    "goal": base.samples_per_accepted / 2,
+                    "cost": base.samples_per_accepted,
                     "policy": cheapest(tables, *wanted),
                     "bound": bound(votes.problem, *wanted),
                 }
@@ -192,7 +193,7 @@ def notes(result: dict[str, Any]) -> Iterator[str]:
     for row in result.get("oracle", ()):
         policy = "none" if row["policy"] is None else f"{row['policy']:.2f}"
         yield (
-            f"oracle @{row['threshold']}, precision less {row['slack']}: wanted {row['goal']:.2f} "
+            f"oracle, precision of {row['vote']} less {row['slack']}: it costs {row['cost']:.2f} "
             f"samples a row; best policy found {policy}, no policy below {row['bound']:.2f}"
         )
     for row in result.get("cross_fit", ()):

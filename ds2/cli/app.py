@@ -25,6 +25,7 @@ from ds2.cli.simulate import simulate
 from ds2.cli.stats import diff_command, stats_command
 from ds2.cli.status import status_command
 from ds2.cli.tasks import tasks_app
+from ds2.cli.tune import tune_command
 from ds2.cli.watch import watch_command
 
 app = typer.Typer(
@@ -74,6 +75,7 @@ app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("status", rich_help_panel="Look")(status_command)
 app.command("explain", rich_help_panel="Look")(explain_command)
 app.command("replay", rich_help_panel="Look")(replay_command)
+app.command("tune", rich_help_panel="Improve")(tune_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("push", rich_help_panel="Export")(push_command)
 app.command("simulate", rich_help_panel="Try")(simulate)

@@ -84,7 +84,7 @@ def replay_command(
     from programs.stopping import parse_policy
 
     policies = [parse_policy(text) for text in policy or []]
-    reader = _Reader(answer_format, models, exclude, options, labels)
+    reader = RecordingReader(answer_format, models, exclude, options, labels)
     fitted = train = None
     if fit is not None:
         train = reader.read(fit)
@@ -102,7 +102,7 @@ def replay_command(
     show(document, as_json=as_json)
 
 
-class _Reader:
+class RecordingReader:
     """Reads the recorded votes of a file or a run, as the options say."""
 
     def __init__(

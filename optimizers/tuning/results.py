@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import log, sqrt
 from typing import Any, Literal, NamedTuple
 
 from optimizers.tuning.space import Settings
 from signatures.errors import ConfigError
 
 Preference = Literal["cheap", "balanced", "precise"]
+_LEAST = 1e-9
 PREFERENCES: tuple[Preference, ...] = ("cheap", "balanced", "precise")
 
 
@@ -71,7 +72,8 @@ def choose(found: Sequence[Tried], objectives: Sequence[Objective], prefer: Pref
 
     `precise` is the best in the first objective, `cheap` the best in the second; where two are alike
     the other objectives decide, in their order. `balanced` is nearest to the best of everything, each
-    objective scaled to 0 to 1 over the front (Euclid).
+    objective scaled to 0 to 1 over the front (Euclid), costs by their logarithm: twice the cost is as
+    far from 5 to 10 as from 50 to 100, and one dear point does not make all others look alike.
 
     Args:
         found: the front, not empty.
@@ -86,12 +88,13 @@ def choose(found: Sequence[Tried], objectives: Sequence[Objective], prefer: Pref
     if prefer != "balanced":
         first = 0 if prefer == "precise" else 1
         return min(found, key=lambda t: (losses[t.number][first], losses[t.number], t.number))
-    spans = [(min(column), max(column)) for column in zip(*losses.values(), strict=True)]
+    places = {number: _scaled(values, objectives) for number, values in losses.items()}
+    spans = [(min(column), max(column)) for column in zip(*places.values(), strict=True)]
 
     def distance(one: Tried) -> float:
         parts = (
             (loss - low) / (high - low) if high > low else 0.0
-            for loss, (low, high) in zip(losses[one.number], spans, strict=True)
+            for loss, (low, high) in zip(places[one.number], spans, strict=True)
         )
         return sqrt(sum(part * part for part in parts))
 
@@ -113,6 +116,11 @@ def check_preference(prefer: str) -> None:
 def _losses(one: Tried, objectives: Sequence[Objective]) -> tuple[float, ...]:
     pairs = zip(one.values, objectives, strict=True)
     return tuple(-value if objective.higher else value for value, objective in pairs)
+
+
+def _scaled(losses: Sequence[float], objectives: Sequence[Objective]) -> list[float]:
+    pairs = zip(losses, objectives, strict=True)
+    return [loss if wanted.higher else log(max(loss, _LEAST)) for loss, wanted in pairs]
 
 
 def _as_good(one: Tried, other: Tried, objectives: Sequence[Objective]) -> bool:
