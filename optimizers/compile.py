@@ -16,7 +16,7 @@ from dspy.utils.exceptions import AdapterParseError
 
 from optimizers.budget import Price, expected_sizes, price
 from optimizers.devsets import DevSet
-from optimizers.evaluating import Progress, Scorer, evaluate
+from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
 from optimizers.examples import CELLS, Examples, make_examples
 from optimizers.metrics import (
     METRICS_VERSION,
@@ -172,7 +172,7 @@ def compile_stage(
     check_job(job)
     work = _Work(job, models, progress or Progress(), told)
     settings = {
-        "lm": models.program,
+        "lm": models.program.copy(rollout_id=OWN_ROLLOUT),
         "adapter": proposing(dspy.settings.adapter or dspy.ChatAdapter()),
         "disable_history": True,
         "trace": None,
@@ -275,7 +275,7 @@ class _Work:
             examples=examples,
             metric=scorer,
             proposer=self.models.proposer,
-            lm=self.models.program,
+            lm=dspy.settings.lm,
             sizing=cost.sizing,
             seed=self.job.seed,
             threads=self.job.threads,

@@ -19,6 +19,9 @@ from optimizers.scores import Evaluation, Outcome, Score, Unscored, refuse_unsco
 from optimizers.stages import SearchStopped, Stage, failure
 from signatures.errors import ConfigError, StageError
 
+OWN_ROLLOUT = (
+    1000  # of all that a compile draws: a dev set of a run's rows must not meet its own draws
+)
 REPEAT_ROLLOUT = 1001  # repeats of a draw are rollouts from here on, which no optimizer uses
 _ENOUGH = 20  # outcomes after which the share that is unscored is looked at
 

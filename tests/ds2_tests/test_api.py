@@ -129,7 +129,7 @@ def test_a_notebooks_interrupt_stops_the_run_and_its_writes_are_done(
         if number == 60:
             signal.pthread_kill(main, signal.SIGINT)
 
-    monkeypatch.setattr(session, "_resolve", Meddler(interrupt).resolve)
+    monkeypatch.setattr(session, "resolve_model", Meddler(interrupt).resolve)
 
     async def cell() -> None:
         ds2.synthesize("gsm8k", 24, out=tmp_path)

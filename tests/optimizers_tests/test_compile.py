@@ -74,7 +74,7 @@ def test_every_optimizer_works_on_every_stage(
 
 
 def test_a_search_finds_what_helps_and_only_the_interval_makes_it_a_gain() -> None:
-    found = compiled("judge", "random-search", devset=devset(60), repeats=2)
+    found = compiled("judge", "random-search", devset=devset(160), repeats=3)
     assert found.after.score is not None
     assert found.before.score is not None
     assert found.after.score > found.before.score + 0.15

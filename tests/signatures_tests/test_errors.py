@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from signatures import errors
-from signatures.errors import DS2Error, RunStoppedError, TaskError, rule_message
+from signatures.errors import DS2Error, LedgerError, RunStoppedError, TaskError, rule_message
 
 KINDS = [
     kind
@@ -38,6 +38,8 @@ def test_every_error_is_built_by_the_one_template(kind: type[DS2Error]) -> None:
 
 
 def test_what_a_person_can_mend_leaves_with_2_and_a_stop_with_3() -> None:
-    assert {kind.exit_code for kind in KINDS if kind is not RunStoppedError} == {2}
+    others = [kind for kind in KINDS if kind not in {RunStoppedError, LedgerError}]
+    assert {kind.exit_code for kind in others} == {2}
     assert RunStoppedError.exit_code == 3
+    assert LedgerError.exit_code == 1
     assert TaskError.exit_code == 2
