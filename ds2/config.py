@@ -156,6 +156,10 @@ class EngineConfig(_Settings):
             limit.
         patience_s: how long an endpoint that has answered may be down before the run stops, seconds.
         sensitivity: how much the words of a prompt matter to the simulated teacher, 0 to 1.
+        coalesce: draws of one question that start together go out as one request with `n`: `on`
+            where it is known that the endpoint takes it (`ds2 check` says so), `auto` to let the
+            first waves find out.
+        hedge: a call that takes over 8 times the mean is asked a second time; the first reply wins.
     """
 
     model: str | None = None
@@ -173,6 +177,8 @@ class EngineConfig(_Settings):
     tpm: int | None = Field(default=None, ge=1)
     patience_s: float = Field(default=300, ge=0, lt=math.inf)
     sensitivity: float = Field(default=0.0, ge=0, le=1)
+    coalesce: Literal["auto", "on", "off"] = "off"
+    hedge: bool = False
 
     @field_validator("model_for", "price_for")
     @classmethod

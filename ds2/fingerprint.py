@@ -7,7 +7,7 @@
 | prompts (compiled ones included), adapter | `prompts`, `config.adapter` |
 | models and their endpoints' dialects | `models` |
 | DSPy, and the reading of answers | `dspy`, `equivalence` |
-| not: concurrency, timeouts, retries, budgets, keys, the machine, the clock | nowhere |
+| not: concurrency, timeouts, retries, `coalesce`, `hedge`, budgets, keys, the machine, the clock | nowhere |
 """
 
 from __future__ import annotations

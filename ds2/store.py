@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -214,8 +215,7 @@ class RunStore:
 
         Halves of surrogate pairs, which no file can hold, become U+FFFD.
         """
-        prompt = valid_text(prompt)
-        prompt_id = content_id(prompt)
+        prompt_id, prompt = _prompt(prompt)
         row = (
             receipt.call,
             stage,
@@ -237,8 +237,9 @@ class RunStore:
             added = connection.execute(
                 "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
             )
-            if added.rowcount:
+            if added.rowcount:  # it stands as it was written
                 self._count(stage, receipt)
+                return Receipt(receipt.call, *row[5:12])
             found = connection.execute(
                 f"SELECT {_RECEIPT} FROM calls WHERE key = ?",  # noqa: S608
                 (receipt.call,),
@@ -481,6 +482,13 @@ class RunStore:
 class _Write(NamedTuple):
     work: Callable[[sqlite3.Connection], Any]
     future: Future[Any]
+
+
+@lru_cache(maxsize=64)
+def _prompt(prompt: str) -> tuple[str, str]:
+    """Return a prompt's id and its text as a file can hold it; the draws of one come together."""
+    prompt = valid_text(prompt)
+    return content_id(prompt), prompt
 
 
 def _settle(future: Future[Any], result: Any = None, error: Exception | None = None) -> None:

@@ -45,6 +45,14 @@ class MergerName(StrEnum):
     JUDGE = "judge"
 
 
+class Coalesce(StrEnum):
+    """Whether draws of one question share a request."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 def read_request(
     context: typer.Context,
     task: Annotated[
@@ -142,6 +150,17 @@ def read_request(
             help="Settings, such as best.yaml of `ds2 tune`; options and DS2_RUN_... go before it.",
         ),
     ] = None,
+    coalesce: Annotated[
+        Coalesce,
+        typer.Option(
+            help="Draws of one question as one request with `n`: `on` where `ds2 check` says so, "
+            "`auto` finds out."
+        ),
+    ] = Coalesce.OFF,
+    hedge: Annotated[
+        bool,
+        typer.Option("--hedge", help="Ask a call that takes 8 times the mean a second time."),
+    ] = False,
     program: Annotated[
         Path | None, typer.Option(help="Compiled prompts that `DS2Instruct.save` wrote.")
     ] = None,
@@ -217,6 +236,8 @@ def read_request(
             "tpm": tpm,
             "patience_s": patience,
             "sensitivity": sensitivity,
+            "coalesce": coalesce.value,
+            "hedge": hedge,
         },
         {
             "budget_usd": budget_usd,

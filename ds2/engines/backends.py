@@ -17,6 +17,7 @@ from dspy.lm15 import (
 
 from ds2.engines.address import Address, origin_of
 from ds2.engines.base import AsyncEngine, Backend
+from ds2.engines.chat import ChatEngine
 from ds2.engines.native import NativeEngine, Route, Shape
 from ds2.engines.prices import FREE, Price, table_price
 from ds2.engines.providers import (
@@ -122,6 +123,7 @@ def server_backend(asked: Asked, name: str, address: Address) -> Backend:
         timeout_s=asked.timeout_s,
         redactor=Redactor.of(asked.environ, key),
         own_server=True,
+        limit_field=tokens,
     )
     _refuse_other_host(route, address)
     shape = _shape(asked, name, thinks, send_seed=True, chat=True)
@@ -130,7 +132,8 @@ def server_backend(asked: Asked, name: str, address: Address) -> Backend:
         shape,
         thinks,
         dialect=f"openai-chat {address.url}",
-        open_engine=lambda: NativeEngine(route, shape),
+        open_engine=lambda: ChatEngine(route, shape),
+        several=True,
         teacher="simulated" if name == SIMULATED else "model",
         price=_server_price(name, address),
     )
@@ -216,7 +219,8 @@ def native_backend(asked: Asked, named: Named) -> Backend:
         shape,
         thinks,
         dialect=f"{found.dialect} {url or named.provider}",
-        open_engine=lambda: NativeEngine(route, shape),
+        open_engine=lambda: ChatEngine(route, shape) if chat else NativeEngine(route, shape),
+        several=chat,
         schema=_takes_schema(f"{named.provider}:{named.model}"),
         price=table_price(named.provider, named.model),
     )
@@ -283,6 +287,7 @@ def _backend(
     dialect: str,
     open_engine: Callable[[], AsyncEngine],
     schema: bool = False,
+    several: bool = False,
     teacher: Literal["simulated", "model"] = "model",
     price: Price | None = None,
 ) -> Backend:
@@ -296,6 +301,7 @@ def _backend(
         max_tokens=asked.limit(thinks),
         send_seed=shape.send_seed,
         response_schema=schema,
+        several=several,
         extensions=dict(asked.sampling),
         price=price,
     )

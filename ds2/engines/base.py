@@ -40,6 +40,7 @@ class Backend:
         extensions: sampling extras that are passed through as they are, such as `min_p`.
         remote: the call leaves this process and may cost money.
         price: of its tokens; None where it is not known.
+        several: one request may ask for several choices (`n`), if the endpoint takes it.
     """
 
     model: str
@@ -54,3 +55,4 @@ class Backend:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     remote: bool = True
     price: Price | None = None
+    several: bool = False

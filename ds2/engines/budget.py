@@ -157,6 +157,13 @@ class Budget:
             self._withdraw(waiter)
             raise
 
+    def hold_now(self, need: Amount) -> Held | None:
+        """Reserve `need` where it fits at once and nobody waits for it; None otherwise."""
+        with self._lock:
+            if self._waiters or self._out_of(need) is not None or not self._fits(need):
+                return None
+            return self._take(need)
+
     def settle(self, held: Held, used: Amount) -> None:
         """Book what a call really used in the place of its reservation."""
         with self._lock:
@@ -285,13 +292,26 @@ class Meter:
         Raises:
             BudgetSpent: it cannot fit.
         """
+        need, sent_bytes, limit = self._most(prompt, options, limit, replies)
+        return Reservation(await self.budget.hold(need), sent_bytes, limit)
+
+    def reserve_now(
+        self, prompt: str, options: str, *, limit: int | None = None, replies: int = 1
+    ) -> Reservation | None:
+        """Reserve as `reserve` does where it fits at once; None otherwise, and the run goes on."""
+        need, sent_bytes, limit = self._most(prompt, options, limit, replies)
+        held = self.budget.hold_now(need)
+        return None if held is None else Reservation(held, sent_bytes, limit)
+
+    def _most(
+        self, prompt: str, options: str, limit: int | None, replies: int
+    ) -> tuple[Amount, int, int]:
         if not self.budget.measures:
-            return Reservation(await self.budget.hold(Amount(replies)), 0, 0)
+            return Amount(replies), 0, 0
         sent_bytes = len(prompt.encode()) + len(options.encode())
         limit = limit or self._backend.max_tokens or 0
         read, written = sent_bytes + self._template, replies * (limit + self._beyond)
-        need = Amount(replies, read + written, self._usd(read, written))
-        return Reservation(await self.budget.hold(need), sent_bytes, limit)
+        return Amount(replies, read + written, self._usd(read, written)), sent_bytes, limit
 
     def settle(self, reservation: Reservation, receipts: Iterable[Receipt]) -> None:
         """Book the replies to a request in the place of its reservation."""

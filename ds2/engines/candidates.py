@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import dspy
 from dspy import lm15
 from dspy.lm15 import Request, Response
+from dspy.utils.callback import BaseCallback
 
 from ds2.engines.base import Backend
 from ds2.engines.breaker import Breaker
@@ -26,7 +27,6 @@ from ds2.engines.logged import (
     AsyncHalf,
     CallLog,
     LoggedEngine,
-    SampleNumbers,
     SyncHalf,
     sample_number,
 )
@@ -71,12 +71,14 @@ class Circuit(RetryPolicy):
             raise EndpointGone(error, self._backend) from error
 
 
-class CandidateNumbers(SampleNumbers):
-    """Carry the rollout id, and count the requests that one call of the language model makes."""
+class CandidateNumbers(BaseCallback):
+    """Carry DSPy's `rollout_id` to the engine, and count the requests that one call makes."""
 
-    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """Note the rollout id of this call, and that it has made no request yet."""
-        super().on_lm_start(call_id, instance, inputs)
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:  # noqa: ARG002
+        """Note the rollout id of this call, that of the language model where the call has none."""
+        options = inputs.get("kwargs") or {}
+        number = options.get("rollout_id", getattr(instance, "kwargs", {}).get("rollout_id"))
+        sample_number.set(int(number or 0))
         _made.set([0])
 
 

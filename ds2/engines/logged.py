@@ -11,21 +11,26 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from dspy.lm15 import Message, Request, Response, TextPart, ThinkingPart, Usage
-from dspy.utils.callback import BaseCallback
 
 from ds2.engines.base import AsyncEngine, Backend
-from ds2.engines.budget import Budget
+from ds2.engines.budget import Budget, Reservation
+from ds2.engines.chat import ChatEngine
+from ds2.engines.choices import Choice, usage_of
+from ds2.engines.coalescing import Coalescer, Draw, State
+from ds2.engines.flights import Abandoned, Flights
+from ds2.engines.hedging import Hedge
 from ds2.engines.limiter import Limiter, place
+from ds2.engines.question import Question
 from ds2.engines.retry import WEATHER, RetryPolicy
 from signatures.receipts import Receipt, report
-from signatures.records import canonical_json, content_id, valid_text
+from signatures.records import valid_text
 
 T = TypeVar("T")
 
@@ -33,19 +38,13 @@ T = TypeVar("T")
 # over half a second, in which nothing else runs.
 MAX_REPLY = 1_000_000
 
-# The number that tells a call from its repeats. DSPy strips `rollout_id` before an engine sees the
-# request; the callback of the language model still does.
+# The number that tells a call from its repeats: DSPy strips `rollout_id` before an engine sees the
+# request, so the language model (`ds2.engines.lm`) notes it here.
 sample_number: ContextVar[int] = ContextVar("ds2_sample", default=0)
 
 
-class SampleNumbers(BaseCallback):
-    """Carry DSPy's `rollout_id` from the call to the engine below it."""
-
-    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:  # noqa: ARG002
-        """Note the rollout id of this call, that of the language model where the call has none."""
-        options = inputs.get("kwargs") or {}
-        number = options.get("rollout_id", getattr(instance, "kwargs", {}).get("rollout_id"))
-        sample_number.set(int(number or 0))
+#: The choices of one request, None for each that did not come, and the seconds they took.
+Drawn: TypeAlias = tuple[Sequence[Choice | None], float]
 
 
 class CallLog(Protocol):
@@ -96,10 +95,6 @@ class MemoryLog:
         return done
 
 
-class _Abandoned(Exception):  # noqa: N818 - a signal between two calls, never seen outside
-    """The call that was waited for has been cancelled; whoever waits makes it anew."""
-
-
 class LoggedEngine:
     """One backend behind the call log. Thread-safe; one inner engine for each event loop.
 
@@ -110,6 +105,10 @@ class LoggedEngine:
         stage: named in the log: keywords, writer, answers or judge.
         retry: how the weather is waited out.
         budget: what may be used, shared by all stages.
+        coalesce: draws of one question that start together go out as one request: `on` where it is
+            known that the endpoint takes `n`, `auto` to find out; an endpoint that does not, or is
+            not of OpenAI's chat completions shape, is asked for one at a time.
+        hedge: knows which calls to ask a second time; None for none.
     """
 
     def __init__(
@@ -121,6 +120,8 @@ class LoggedEngine:
         stage: str,
         retry: RetryPolicy | None = None,
         budget: Budget | None = None,
+        coalesce: Literal["auto", "on", "off"] = "off",
+        hedge: Hedge | None = None,
     ) -> None:
         self.backend = backend
         self.log = log
@@ -129,8 +130,14 @@ class LoggedEngine:
         self.retry = retry or RetryPolicy(breaker=limiter.breaker)
         self.meter = (budget or Budget()).meter(backend)
         self.named: Counter[str] = Counter()  # replies by the name that they give their model
+        self.hedge = hedge
+        self.requests = 0
+        self.coalescer: Coalescer | None = None
+        if coalesce != "off" and backend.several:
+            state: State = "on" if coalesce == "on" else "unknown"
+            self.coalescer = Coalescer(self._exchange, seeded=backend.send_seed, state=state)
         self._lock = threading.Lock()
-        self._flights: dict[str, Future[Receipt]] = {}
+        self._flights = Flights()
         self._inner: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = (
             weakref.WeakKeyDictionary()
         )
@@ -151,102 +158,163 @@ class LoggedEngine:
 
     async def answer(self, request: Request) -> Response:
         """Return the stored reply to `request`, drawing it first if the log has none."""
-        sample = sample_number.get()
-        prompt, options = _rendered(request)
-        key = call_key(self.backend, prompt, options, sample)
+        return await self.ask(Question(self.backend, request), sample_number.get())
+
+    async def ask(self, question: Question, sample: int) -> Response:
+        """Return the stored reply to one sample of a question, drawing it first if the log has none."""
+        key = question.key(sample)
         receipt = None
         while receipt is None:
             try:
-                receipt = await self._fly(key, request, prompt, options, sample)
-            except _Abandoned:
+                receipt = await self._fly(key, question, sample)
+            except Abandoned:
                 continue
         report(receipt)
-        return _response(receipt, request.model)
+        return _response(receipt, question.request.model)
 
-    async def _fly(
-        self, key: str, request: Request, prompt: str, options: str, sample: int
-    ) -> Receipt:
+    async def _fly(self, key: str, question: Question, sample: int) -> Receipt:
         """Return the reply of a key: from the call under way that asks the same, the log, or anew."""
-        with self._lock:
-            flight = self._flights.get(key)
-            leads = flight is None
-            if flight is None:
-                flight = self._flights[key] = Future()
-        if not leads:
-            return await asyncio.wrap_future(_shielded(flight))
+        followed = self._flights.lead_or_follow(key)
+        if followed is not None:
+            return await followed
         try:
             # Only who leads looks into the log: no reply can land between the look and the call.
-            reply = self.log.get(key) or await self._draw(key, request, prompt, options, sample)
+            reply = self.log.get(key) or await self._draw(key, question, sample)
         except BaseException as error:
             # A cancellation is of this unit only; whatever else is of everyone who asked.
             cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-            self._land(key)
-            flight.set_exception(_Abandoned() if cancelled else error)
+            self._flights.land(key, Abandoned() if cancelled else error)
             raise
         if isinstance(reply, Receipt):
-            self._land(key)
-            flight.set_result(reply)
+            self._flights.land(key, reply)
             return reply
-
-        def landed(done: Future[Receipt]) -> None:
-            self._land(key)
-            _settle(flight, done)
-
+        if reply.done():
+            receipt = reply.exception() or reply.result()
+            self._flights.land(key, receipt)
+            if isinstance(receipt, BaseException):
+                raise receipt
+            return receipt
         # The reply is paid and queued: the flight lands with it even if its leader is cancelled now.
-        reply.add_done_callback(landed)
-        return await asyncio.wrap_future(_shielded(reply))
+        mine = self._flights.follow(key)
+        reply.add_done_callback(lambda done: self._land(key, done))
+        return await mine
 
-    def _land(self, key: str) -> None:
-        with self._lock:
-            del self._flights[key]
+    def _land(self, key: str, written: Future[Receipt]) -> None:
+        self._flights.land(key, written.exception() or written.result())
 
-    async def _draw(
-        self, key: str, request: Request, prompt: str, options: str, sample: int
-    ) -> Future[Receipt]:
+    async def _draw(self, key: str, question: Question, sample: int) -> Future[Receipt]:
         """Make the call and queue its reply; the future gives the one that stands."""
-        request = self._wire(request, sample)
-        sent = False
+        at, limit = place.get(), question.request.config.max_tokens
+        held = await self.meter.reserve(question.prompt, question.options, limit=limit)
+        settled = False
 
-        async def attempt() -> tuple[Response, float]:
-            nonlocal sent
-            async with self.limiter.slot(len(prompt)) as slot:
-                sent = True
+        def keep(choice: Choice, latency_s: float) -> Future[Receipt]:
+            receipt = _receipt(key, choice)
+            self.named[choice.model] += 1
+            if not settled:
+                self.meter.settle(held, [receipt])
+            return self.log.put(
+                receipt,
+                stage=self.stage,
+                place=at,
+                prompt=question.prompt,
+                options=question.options,
+                latency_s=latency_s,
+            )
+
+        draw = Draw(sample, keep)
+        try:
+            if self.coalescer is not None and self.coalescer.state != "off":
+                return await self.coalescer.draw(question, draw)
+            (choice,), latency_s = await self._exchange(question, lambda: (sample,), draw.mark)
+        except BaseException as error:
+            # A call that was cancelled on the wire may still be billed: the budget fails closed.
+            settled = True
+            self.meter.release(held, lost=draw.sent and isinstance(error, asyncio.CancelledError))
+            raise
+        return keep(_there(choice), latency_s)
+
+    async def _exchange(
+        self,
+        question: Question,
+        samples: Callable[[], Sequence[int]],
+        sent: Callable[[], None],
+        choices: int = 1,
+    ) -> Drawn:
+        """Return the choices for some samples of a question, sent as one request, with retries.
+
+        `samples` is asked when the request may go out, `sent` is told when it does; `choices` is how
+        many there will be, as far as is known before.
+        """
+
+        async def attempt(told: Callable[[], Sequence[int]], on_wire: Callable[[], None]) -> Drawn:
+            async with self.limiter.slot(len(question.prompt), choices) as slot:
+                asked = told()
+                on_wire()
+                self.requests += 1
                 try:
-                    response = await self._engine().complete(request)
+                    drawn = await self._send(question, asked)
                 except WEATHER as error:
                     slot.failed(error)
                     raise
-                slot.answered(response.usage)
-                return response, time.monotonic() - (slot.sent_s or 0.0)
+                slot.answered(usage_of(drawn))
+                return drawn, time.monotonic() - (slot.sent_s or 0.0)
 
-        held = await self.meter.reserve(prompt, options, limit=request.config.max_tokens)
-        try:
-            response, latency_s = await self.retry.run(attempt)
-        except BaseException as error:
-            # A call that was cancelled on the wire may still be billed: the budget fails closed.
-            self.meter.release(held, lost=sent and isinstance(error, asyncio.CancelledError))
-            raise
-        self.named[response.model or ""] += 1
-        receipt = _receipt(key, response)
-        self.meter.settle(held, [receipt])
-        return self.log.put(
-            receipt,
-            stage=self.stage,
-            place=place.get(),
-            prompt=prompt,
-            options=options,
-            latency_s=latency_s,
+        if self.hedge is None:
+            return await self.retry.run(lambda: attempt(samples, sent))
+        hedge = self.hedge
+        return await self.retry.run(lambda: self._hedged(hedge, question, attempt, samples, sent))
+
+    async def _hedged(
+        self,
+        hedge: Hedge,
+        question: Question,
+        attempt: Callable[[Callable[[], Sequence[int]], Callable[[], None]], Awaitable[Drawn]],
+        samples: Callable[[], Sequence[int]],
+        sent: Callable[[], None],
+    ) -> Drawn:
+        asked: list[int] = []
+        held: list[Reservation] = []
+
+        def same() -> Sequence[int]:
+            if not asked:
+                asked.extend(samples())
+            return asked
+
+        async def call(on_wire: Callable[[], None]) -> Drawn:
+            def both() -> None:
+                sent()
+                on_wire()
+
+            drawn = await attempt(same, both)
+            hedge.note(drawn[1])
+            return drawn
+
+        def reserved() -> bool:
+            limit = question.request.config.max_tokens
+            found = self.meter.reserve_now(
+                question.prompt, question.options, limit=limit, replies=len(asked)
+            )
+            held.extend(() if found is None else (found,))
+            return found is not None
+
+        return await hedge.race(
+            call,
+            may_ask_twice=reserved,
+            ended=lambda billed: self.meter.release(held[0], lost=billed),
         )
 
-    def _wire(self, request: Request, sample: int) -> Request:
-        config = request.config
+    async def _send(self, question: Question, samples: Sequence[int]) -> Sequence[Choice | None]:
+        engine = self._engine()
+        seed = samples[0] % (1 << 31) if self.backend.send_seed else question.request.config.seed
+        if isinstance(engine, ChatEngine):
+            if len(samples) > 1:
+                return await engine.draw(question.request, seed=seed, n=len(samples))
+            return [await engine.draw_one(question.request, seed=seed)]
+        request = question.wire
         if self.backend.send_seed:
-            config = replace(config, seed=sample % (1 << 31))
-        if self.backend.extensions:
-            config = replace(
-                config, extensions={**(config.extensions or {}), **self.backend.extensions}
-            )
-        return replace(request, model=self.backend.model, config=config)
+            request = replace(request, config=replace(request.config, seed=seed))
+        return [Choice.of(await engine.complete(request))]
 
     def _engine(self) -> AsyncEngine:
         loop = asyncio.get_running_loop()
@@ -298,61 +366,23 @@ class SyncHalf:
         return {}
 
 
-def call_key(backend: Backend, prompt: str, options: str, sample: int) -> str:
-    """Return the key of a call: the hash of all that decides its reply.
-
-    In symbols: H(model, dialect, rendered request, sampling options and extras, sample number). A
-    seed on the wire is no part of it, for it follows from the sample number.
-    """
-    return content_id(
-        [
-            backend.model,
-            backend.dialect,
-            canonical_json(dict(backend.extensions)),
-            prompt,
-            options,
-            sample,
-        ]
-    )
+def _there(choice: Choice | None) -> Choice:
+    if choice is None:  # what is asked for alone is there, or an error says why not
+        raise AssertionError("a request for one choice brought none")
+    return choice
 
 
-def _rendered(request: Request) -> tuple[str, str]:
-    """Return the prompt and the sampling options of a request, each as one canonical text."""
-    # A message of more than text has no `text`: its parts are written out.
-    messages = [[m.role, _plain(m.parts) if m.text is None else m.text] for m in request.messages]
-    config = request.config
-    options = {
-        field.name: value
-        for field in fields(config)
-        if field.name != "seed" and (value := getattr(config, field.name)) not in (None, (), {})
-    }
-    prompt = [_plain(request.system) or "", messages, *(_plain(tool) for tool in request.tools)]
-    return canonical_json(prompt), canonical_json(_plain(options))
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _receipt(key: str, response: Response) -> Receipt:
-    parts = response.message.parts
-    usage = response.usage
-    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+def _receipt(key: str, choice: Choice) -> Receipt:
+    text = choice.text
     return Receipt(
         call=key,
         text=valid_text(text[:MAX_REPLY]),
-        finish_reason=response.finish_reason if len(text) <= MAX_REPLY else "length",
-        thinking=valid_text("".join(p.text or "" for p in parts if isinstance(p, ThinkingPart))),
-        model=response.model or "",
-        input_tokens=usage.input_tokens if usage else None,
-        output_tokens=usage.output_tokens if usage else None,
-        reasoning_tokens=usage.reasoning_tokens if usage else None,
+        finish_reason=choice.finish_reason if len(text) <= MAX_REPLY else "length",
+        thinking=valid_text(choice.thinking),
+        model=choice.model,
+        input_tokens=choice.tokens.input,
+        output_tokens=choice.tokens.output,
+        reasoning_tokens=choice.tokens.reasoning,
     )
 
 
@@ -369,26 +399,6 @@ def _response(receipt: Receipt, model: str) -> Response:
             reasoning_tokens=receipt.reasoning_tokens,
         ),
     )
-
-
-def _shielded(flight: Future[Receipt]) -> Future[Receipt]:
-    """Return a future that follows `flight`; cancelling it leaves the flight alone."""
-    follower: Future[Receipt] = Future()
-
-    def follow(done: Future[Receipt]) -> None:
-        if follower.set_running_or_notify_cancel():
-            _settle(follower, done)
-
-    flight.add_done_callback(follow)
-    return follower
-
-
-def _settle(future: Future[Receipt], done: Future[Receipt]) -> None:
-    error = done.exception()
-    if error is None:
-        future.set_result(done.result())
-    else:
-        future.set_exception(error)
 
 
 _loop_lock = threading.Lock()
@@ -412,6 +422,3 @@ def _on_engine_loop(work: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         future.cancel()
         raise
-
-
-__all__ = ["AsyncHalf", "CallLog", "LoggedEngine", "MemoryLog", "SampleNumbers", "SyncHalf"]

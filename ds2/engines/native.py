@@ -27,7 +27,7 @@ _WRONG_SHAPE = (
 )
 # Why a reply ended that its server broke off: DeepSeek, vLLM and SGLang, OpenRouter. The native
 # engine reads a reason that it does not know as `stop`.
-_BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource"})
+BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource"})
 # A prompt or reply that the host's moderation turned down, by the codes the hosts document.
 _MODERATED = frozenset({"content_filter", "content_policy_violation", "data_inspection_failed"})
 
@@ -84,6 +84,8 @@ class Route:
         timeout_s: longest time one attempt may take, seconds.
         redactor: hides what must not be shown.
         own_server: the server was named by its address.
+        limit_field: what the limit on a reply is called in a chat completions request; None leaves
+            the writing of all requests to the native engine.
     """
 
     provider: str
@@ -95,6 +97,7 @@ class Route:
     timeout_s: float
     redactor: Redactor
     own_server: bool = False
+    limit_field: str | None = None
 
     def provider_lm(self) -> Any:
         """Return the native engine's model object behind a guarded transport.
@@ -161,20 +164,6 @@ class NativeEngine:
         """Return whether this is a server that was named by its address, not a provider."""
         return self._route.own_server
 
-    async def takes_n(self, request: lm15.Request) -> bool:
-        """Return whether one request for two choices brings two."""
-        wire = self._shape.of(request)
-        extras = {**(wire.config.extensions or {}), "n": 2}
-        wire = replace(wire, config=replace(wire.config, extensions=extras))
-        try:
-            await self._attempt(lambda lm: lm.complete(wire))
-        except lm15.UnsupportedFeatureError as error:
-            # The native engine reads one choice and says so when more have come.
-            return error.feature == "n"
-        except (lm15.InvalidRequestError, lm15.CapabilityError):
-            return False
-        return False
-
     async def aclose(self) -> None:
         """Close the connections."""
         if self._lm is not None:
@@ -188,7 +177,7 @@ class NativeEngine:
             moderated = moderated_reply(error, wire)
             if moderated is not None:
                 return moderated
-            if wire.config.seed is None or not _about_seed(error):
+            if wire.config.seed is None or not about_seed(error):
                 raise
             self.refuses_seed = True
             return await self._complete(lm, _seedless(wire))
@@ -198,7 +187,7 @@ class NativeEngine:
                 raise
             raise lm15.ServerError("the reply holds more choices than were asked for") from None
         response = replace(response, usage=whole_usage(response.usage, self._route.provider))
-        return read_reply(response) if self._route.chat else _tidy(response)
+        return read_reply(response) if self._route.chat else tidy(response)
 
     async def _attempt(self, send: Callable[[Any], Any]) -> Any:
         seen: list[Reply] = []
@@ -258,12 +247,11 @@ def read_reply(response: lm15.Response) -> lm15.Response:
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
         raise lm15.ServerError("the reply holds no choice with a message")
-    content = first["message"].get("content")
-    if not (content is None or isinstance(content, str) or _are_parts(content)):
+    if not is_readable(first):
         raise lm15.ServerError("the reply holds a message whose content is no text")
-    if first.get("finish_reason") in _BROKEN_OFF:
+    if first.get("finish_reason") in BROKEN_OFF:
         raise lm15.ServerError(f"the server broke the reply off ({first['finish_reason']})")
-    return _tidy(response)
+    return tidy(response)
 
 
 def moderated_reply(error: lm15.LM15Error, request: lm15.Request) -> lm15.Response | None:
@@ -279,15 +267,23 @@ def moderated_reply(error: lm15.LM15Error, request: lm15.Request) -> lm15.Respon
     )
 
 
-def _are_parts(content: object) -> bool:
-    return isinstance(content, list) and all(isinstance(part, dict) for part in content)
+def is_readable(choice: object) -> bool:
+    """Return whether a choice holds a message of text, of parts, or of nothing."""
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        return False
+    content = choice["message"].get("content")
+    if isinstance(content, list):
+        return all(isinstance(part, dict) for part in content)
+    return content is None or isinstance(content, str)
 
 
-def _tidy(response: lm15.Response) -> lm15.Response:
+def tidy(response: lm15.Response) -> lm15.Response:
+    """Return a reply with its thinking apart, without the raw body."""
     return keep_apart(replace(response, provider_data=None))
 
 
-def _about_seed(error: lm15.LM15Error) -> bool:
+def about_seed(error: lm15.LM15Error) -> bool:
+    """Return whether a refusal names the seed."""
     seen = replies.get() or [Reply(0, "")]
     return "seed" in f"{error.message} {seen[-1].words}".casefold()
 

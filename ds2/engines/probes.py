@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from dspy import lm15
 
 from ds2.engines.base import AsyncEngine, Backend
+from ds2.engines.chat import ChatEngine
 from ds2.engines.native import NativeEngine
 from ds2.engines.retry import RetryPolicy
 from ds2.engines.thinking import text_of
@@ -112,12 +113,21 @@ class Probe:
     async def n(self) -> Finding:
         """Return whether one request may ask for several choices."""
         engine = self._engine
-        if not isinstance(engine, NativeEngine):
+        if not isinstance(engine, ChatEngine):
             return Finding("unknown", "not asked of this engine")
-        taken = await self._retry.run(lambda: engine.takes_n(self._request(temperature=1.0)))
-        if taken:
-            return Finding("yes", "two choices come back from one request")
-        return Finding("no", "one choice comes back however many are asked for")
+        asked = self._request(temperature=1.0)
+        try:
+            two = await self._retry.run(lambda: engine.draw(asked, seed=0, n=2))
+        except _REFUSALS as error:
+            return Finding("no", f"several choices are refused: {_first_line(error)}")
+        texts = {choice.text for choice in two if choice is not None}
+        if None in two:
+            return Finding("no", "one choice comes back however many are asked for")
+        if len(texts) == 1:
+            return Finding(
+                "equal", "two choices of one request are the same: they are no two draws"
+            )
+        return Finding("yes", "two choices come back from one request: `ds2 run --coalesce on`")
 
     async def schema(self) -> Finding:
         """Return whether a JSON schema is held, ignored or refused."""

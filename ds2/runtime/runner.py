@@ -26,7 +26,7 @@ from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
-from ds2.runtime.scheduler import Decided, Scheduler, most_surplus
+from ds2.runtime.scheduler import HEDGED_WINDOW, WINDOW, Decided, Scheduler, most_surplus
 from ds2.runtime.session import (
     Pilot,
     Resolver,
@@ -289,6 +289,7 @@ class _Job:
             stages=stages,
             calls=calls,
             new_calls=calls - logged,
+            requests=sum(engine.requests for engine in self.engines),
             cancelled_calls=self.budget.lost,
             surplus_calls=surplus_calls(store, self.ledger),
             samples_per_row=draws / accepted if accepted else None,
@@ -322,6 +323,7 @@ class _Job:
             concurrency=self._units_at_once(),
             candidates=min(config.candidates, self.pilot.units or config.candidates),
             rows=self.pilot.rows,
+            window=HEDGED_WINDOW if self.request.engine.hedge else WINDOW,
         )
         self.ledger = self.progress.ledger = scheduler.ledger
         if self.observer is not None:

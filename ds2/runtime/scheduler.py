@@ -22,6 +22,7 @@ from ds2.screen.exact import Screen
 from signatures.records import Instruction, Rejection, Row
 
 WINDOW = 16  # undecided units, times the concurrency
+HEDGED_WINDOW = 4  # the same where stragglers are asked twice, so that the frontier waits less
 GUARD_Z = 1.0  # how many standard deviations of luck the guard against run-ahead allows for
 PRIOR_ACCEPTED, PRIOR_DECIDED = 3.0, 4.0  # what is believed of the yield before anything is decided
 
@@ -82,6 +83,7 @@ class Scheduler:
         concurrency: units at work at once; each keeps at least one call going.
         candidates: most units that may be accepted or rejected.
         rows: rows after which the caller has enough, whatever the quotas say; None for the quotas.
+        window: most undecided units, times the concurrency.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Scheduler:
         concurrency: int,
         candidates: int,
         rows: int | None = None,
+        window: int = WINDOW,
     ) -> None:
         self.ledger = Ledger()
         self.accepted: Counter[str] = Counter()
@@ -103,6 +106,7 @@ class Scheduler:
         self._committed, self._written = committed, written
         self._on_decided = on_decided
         self._concurrency, self._candidates, self._rows = concurrency, candidates, rows
+        self._window = window * concurrency
         self._flights: dict[int, _Flight] = {}
         self._next: dict[str, int] = {}  # lowest place of a group that is not started
         self._active = 0
@@ -240,7 +244,7 @@ class Scheduler:
     def _room(self) -> int:
         # Only what is in flight can become surplus: together with what has, it never passes the most.
         surplus = most_surplus(self._candidates, self._concurrency) - self.ledger.surplus
-        return min(WINDOW * self._concurrency, self._candidates - self.ledger.decided, surplus)
+        return min(self._window, self._candidates - self.ledger.decided, surplus)
 
     def _may_start(self, group: str) -> bool:
         """Return whether the guard against run-ahead lets another unit of a group start.

@@ -30,6 +30,8 @@ class RunSummary:
         stages: calls, tokens and cost by stage, over the life of the run.
         calls: all calls in the log.
         new_calls: calls made by this process.
+        requests: what this process sent for them: retries and stragglers asked twice are counted
+            each time, draws that share a request once.
         cancelled_calls: calls of this process that were cancelled on the wire (their unit had become
             surplus, or the run ended): they brought no reply and may be billed.
         surplus_calls: calls for units whose quota was full when their turn came.
@@ -56,6 +58,7 @@ class RunSummary:
     stages: dict[str, dict[str, Any]]
     calls: int
     new_calls: int
+    requests: int
     cancelled_calls: int
     surplus_calls: int
     samples_per_row: float | None

@@ -14,7 +14,7 @@ from typing import Any
 
 from small_runs import go
 
-from ds2.engines.logged import _rendered, call_key
+from ds2.engines.question import call_key, rendered
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.teacher import Teacher
 from ds2.runtime.summary import RunSummary
@@ -58,7 +58,7 @@ def counting_server(
 
     async def hook(call: ChatCall) -> None:
         backend = resolve_backend("simulated", api_base=counting.url)
-        prompt, options = _rendered(call.request)
+        prompt, options = rendered(call.request)
         counting.keys.append(call_key(backend, prompt, options, call.seed or 0))
         await wait(call)
         while not counting.answering:  # noqa: ASYNC110 - set from the thread of the test

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from small_runs import go, gone
 
-from ds2.engines.logged import _rendered, call_key
+from ds2.engines.question import call_key, rendered
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.teacher import Teacher
 from ds2.runtime import compiling
@@ -240,7 +240,7 @@ def server() -> Iterator[Counting]:
 
     async def hook(call: ChatCall) -> None:
         backend = resolve_backend("simulated", api_base=counting.url)
-        prompt, options = _rendered(call.request)
+        prompt, options = rendered(call.request)
         counting.keys.append(call_key(backend, prompt, options, call.seed or 0))
         await wait(call)
 

@@ -41,6 +41,7 @@ SUMMARY = RunSummary(
     },
     calls=10_000,
     new_calls=1,
+    requests=1,
     surplus_calls=490,
     cancelled_calls=0,
     samples_per_row=6.666,

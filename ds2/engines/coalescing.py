@@ -1,0 +1,243 @@
+"""Draws of one question that start together go out as one request with `n`.
+
+A wave of a vote then pays its prompt once, and one round trip. Each draw keeps its own key, record
+and share of the usage (`ds2.engines.choices.shares`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from dspy import lm15
+
+from ds2.engines.choices import Choice
+from ds2.engines.question import Question
+from signatures.receipts import Receipt
+
+#: Whether one request for several choices brings them, as far as is known of an endpoint.
+State = Literal["unknown", "on", "off"]
+
+MOST = 16  # choices of one request: no vote begins with more
+_TRIES = 3  # requests in a row that brought one choice, or equal ones, until it is no accident
+
+#: Sends one request for the samples that it is told of when it may go out, and tells when it has; the
+#: number says how many they are so far. Returns their choices and the seconds they took.
+Exchange: TypeAlias = Callable[
+    [Question, Callable[[], Sequence[int]], Callable[[], None], int],
+    Awaitable[tuple[Sequence[Choice | None], float]],
+]
+
+
+@dataclass(eq=False, slots=True)
+class Draw:
+    """One draw on its way.
+
+    Args:
+        sample: its number.
+        keep: queues its reply in the call log; called also where nobody waits any more, for a reply
+            that came is paid.
+        sent: it has been on the wire.
+        written: what the log gave, for whoever waits.
+    """
+
+    sample: int
+    keep: Callable[[Choice, float], Future[Receipt]]
+    sent: bool = False
+    written: asyncio.Future[Future[Receipt]] | None = None
+
+    def mark(self) -> None:
+        """Note that it is on the wire."""
+        self.sent = True
+
+    @property
+    def waits(self) -> bool:
+        """Return whether somebody waits for it."""
+        return self.written is not None and not self.written.done()
+
+
+@dataclass(eq=False, slots=True)
+class _Group:
+    question: Question
+    draws: list[Draw]
+    task: asyncio.Task[None] | None = None
+
+    def waiting(self) -> list[Draw]:
+        return sorted((draw for draw in self.draws if draw.waits), key=lambda draw: draw.sample)
+
+
+class Coalescer:
+    """Collects the draws of a question until its request may go out. For any number of event loops.
+
+    Draws join the first one of their question while that one waits for its turn, two turns of the
+    event loop at least: no clock is looked at, and all of a gather are there by then. Where sample
+    numbers go out as seeds, only consecutive ones share a request, since choice j of a request with
+    seed s is sample s + j (vLLM counts so).
+
+    A choice that did not come is asked for again. A server that refuses `n`, or ignores it, is asked
+    for one at a time from then on. While an endpoint is `unknown`, one group at a time finds out, and
+    of choices that are all the same text only the first is believed: a server that copies one draw
+    would make every vote unanimous.
+
+    Args:
+        exchange: sends one request, within the limit and with retries.
+        seeded: whether sample numbers go out as seeds.
+        state: `on` where it is known that the endpoint takes `n`, else `unknown`.
+    """
+
+    def __init__(self, exchange: Exchange, *, seeded: bool, state: State = "unknown") -> None:
+        self.state: State = state
+        self._exchange = exchange
+        self._seeded = seeded
+        self._open: dict[tuple[int, str], _Group] = {}
+        self._probe: _Group | None = None
+        self._failed = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def draw(self, question: Question, draw: Draw) -> Future[Receipt]:
+        """Return what the log gave for one draw.
+
+        Raises:
+            lm15.LM15Error: as the exchange does.
+        """
+        draw.written = asyncio.get_running_loop().create_future()
+        group = self._join(question, draw)
+        try:
+            return await draw.written
+        except asyncio.CancelledError:
+            if group.task is not None and not group.waiting():
+                group.task.cancel()
+            raise
+
+    def _join(self, question: Question, draw: Draw) -> _Group:
+        place = (id(asyncio.get_running_loop()), question.id)
+        group = self._open.get(place)
+        if group is not None:
+            group.draws.append(draw)
+            return group
+        group = _Group(question, [draw])
+        if self.state == "on" or (self.state == "unknown" and self._probe is None):
+            self._open[place] = group
+            if self.state == "unknown":
+                self._probe = group
+        self._start(group, self._serve(place, group))
+        return group
+
+    def _start(self, group: _Group, work: Coroutine[Any, Any, None]) -> None:
+        group.task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(group.task)
+        group.task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, place: tuple[int, str], group: _Group) -> None:
+        sent: list[Draw] = []
+
+        def close() -> list[int]:
+            if self._open.get(place) is group:
+                del self._open[place]
+            sent[:] = self._take(group)
+            if not sent:  # everyone has gone in the meantime
+                raise asyncio.CancelledError
+            return [draw.sample for draw in sent]
+
+        def mark() -> None:
+            for draw in sent:
+                draw.mark()
+
+        try:
+            if place in self._open:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            so_far = len(group.draws)
+            choices, latency_s = await self._exchange(group.question, close, mark, so_far)
+            self._deliver(group.question, sent, choices, latency_s)
+        except lm15.InvalidRequestError as error:
+            if len(sent) == 1 or isinstance(error, lm15.ContextLengthError):
+                _fail(group.draws, error)
+            else:
+                self.state = "off"
+                self._again(group.question, sent)
+        except BaseException as error:  # noqa: BLE001 - of everyone who waits, who raise it
+            _fail(group.draws, error)
+        finally:
+            if self._open.get(place) is group:
+                del self._open[place]
+            if self._probe is group:
+                self._probe = None
+
+    def _take(self, group: _Group) -> list[Draw]:
+        """Return the draws that go out together; others of the group go out by themselves."""
+        first, *others = list(self._together(group.waiting())) or [[]]
+        group.draws = first
+        for draws in others:
+            self._alone(group.question, draws)
+        return first
+
+    def _together(self, draws: list[Draw]) -> Iterator[list[Draw]]:
+        start = 0
+        for end in range(1, len(draws) + 1):
+            full = end - start == MOST
+            apart = self._seeded and end < len(draws)
+            if end == len(draws) or full or (
+                apart and draws[end].sample != draws[end - 1].sample + 1
+            ):  # fmt: skip
+                yield draws[start:end]
+                start = end
+
+    def _alone(self, question: Question, draws: list[Draw]) -> None:
+        """Start draws as a group that nobody else can join."""
+        group = _Group(question, draws)
+        self._start(group, self._serve((0, ""), group))
+
+    def _again(self, question: Question, draws: Sequence[Draw]) -> None:
+        """Ask anew for the draws that have no reply: together where the endpoint takes it."""
+        waiting = [draw for draw in draws if draw.waits]
+        if self.state == "on" and waiting:
+            self._alone(question, waiting)
+        else:
+            for draw in waiting:
+                self._alone(question, [draw])
+
+    def _deliver(
+        self,
+        question: Question,
+        draws: Sequence[Draw],
+        choices: Sequence[Choice | None],
+        latency_s: float,
+    ) -> None:
+        if len(draws) > 1:
+            choices = self._believed(choices)
+        for draw, choice in zip(draws, choices, strict=True):
+            if choice is not None:
+                written = draw.keep(choice, latency_s)
+                if draw.written is not None and not draw.written.done():
+                    draw.written.set_result(written)
+        self._again(question, draws)
+
+    def _believed(self, choices: Sequence[Choice | None]) -> Sequence[Choice | None]:
+        """Learn from the choices of one request, and return those that are taken."""
+        came = [choice for choice in choices if choice is not None]
+        several = len({choice.text for choice in came}) > 1
+        if several:
+            self._failed = 0
+            self.state = "on" if self.state == "unknown" else self.state
+            return choices
+        if self.state == "unknown" or len(came) == 1:
+            self._failed += 1
+            if self._failed == _TRIES:
+                self.state = "off"
+        if self.state == "on" or len(came) == 1:
+            return choices
+        first = next(at for at, choice in enumerate(choices) if choice is not None)
+        return [choice if at == first else None for at, choice in enumerate(choices)]
+
+
+def _fail(draws: Sequence[Draw], error: BaseException) -> None:
+    for draw in draws:
+        if draw.written is not None and not draw.written.done():
+            if isinstance(error, asyncio.CancelledError):
+                draw.written.cancel()
+            else:
+                draw.written.set_exception(error)
