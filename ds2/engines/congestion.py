@@ -71,10 +71,14 @@ class Congestion:
     def replied(self, now_s: float, in_flight: int) -> None:
         """Take in a reply; `in_flight` counted it.
 
-        The limit grows only while it is used: by one a reply in slow start, by 1/limit after.
+        The limit grows only while it is used: by one a reply in slow start, by 1/limit after. Nor is
+        it judged otherwise: where there was less to ask, that set the pace, and not the endpoint.
         """
+        if in_flight < self.limit - 1:
+            self._epoch = None
+            return
         self._count(now_s)
-        if self.state in {"saturated", "at the ceiling"} or in_flight < self.limit - 1:
+        if self.state in {"saturated", "at the ceiling"}:
             return
         self._limit += 1.0 if self.state == "slow start" else 1.0 / self._limit
         if self._limit >= self.config.ceiling:

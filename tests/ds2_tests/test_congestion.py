@@ -97,3 +97,17 @@ def test_the_limit_never_falls_below_one() -> None:
     for step in range(20):
         control.overloaded(step + 1.0, sent_s=step + 0.9)
     assert control.limit == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_slow_beginning_is_not_taken_for_an_endpoint_that_is_full(seed: int) -> None:
+    rng = random.Random(seed)
+    control = Congestion(CongestionConfig(start=8, ceiling=256))
+    now_s = 0.0
+    # A few long lists first, as a run has while it grows its keywords: never as many as allowed.
+    for burst in (1, 8, 3, 8, 2, 8, 4, 8, 1):
+        ends = sorted(now_s + rng.lognormvariate(-1.2, 1) for _ in range(burst))
+        for left, now_s in zip(range(burst, 0, -1), ends, strict=True):
+            control.replied(now_s, left)
+    drive(control, lambda _, rng: rng.lognormvariate(-1.2, 1), replies=3000, seed=seed)
+    assert control.state == "at the ceiling"
