@@ -1,21 +1,28 @@
-"""What a person sees of a run: notices, a progress line on stderr, the table at the end."""
+"""What a person sees of a run: notices, its progress on stderr, the table at the end."""
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
 
 import typer
 
 from ds2.cli.dollars import dollars
+from ds2.cli.faces import EventsFace, LinesFace, Screen
 from ds2.cli.figures import clock, print_table, reasons, table, tokens_note
+from ds2.cli.live import Gauge
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
     from rich.table import Table
 
+    from ds2.cli.events import Events
+    from ds2.cli.faces import Face
     from ds2.config import BudgetConfig
     from ds2.engines.base import Backend
     from ds2.runtime.runner import Progress
@@ -24,18 +31,33 @@ if TYPE_CHECKING:
     from ds2.store import RunStore
     from signatures.records import Keyword
 
-REFRESH_S = 0.5
+LOOK_EVERY_S = 0.5
 
 
 class Watcher:
-    """Watches a run (see `ds2.runtime.runner.Observer`) and draws it on stderr.
+    """Watches a run (see `ds2.runtime.runner.Observer`) and tells of it.
 
-    Without a terminal it prints the notices and no progress; `quiet` prints nothing at all.
+    On a terminal it draws a screen on stderr; elsewhere it prints a line every 30 s. With `events`
+    they are told every 5 s instead, and at the beginning and the end of the units.
+
+    Args:
+        quiet: print neither progress nor notices; events are told all the same.
+        events: where events go; None for none.
+        clock: a steady clock, seconds.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._bar: Bar | None = None
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        events: Events | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._quiet, self._events, self._clock = quiet, events, clock
+        self._face: Face | None = None
+        self._quotas: dict[str, int | None] = {}
+        self._gauge: Gauge | None = None
+        self._shown_s = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -47,6 +69,13 @@ class Watcher:
 
     def began(self, request: RunRequest, backends: Mapping[str, Backend], worst_calls: int) -> None:
         """Say what will be asked, and of whom."""
+        config = request.config
+        self._quotas = {
+            str(level): wanted if config.quotas else None
+            for level, wanted in sorted(config.level_quotas.items(), key=lambda item: item[0].rank)
+        }
+        if self._events is not None:
+            self._events.began(request, backends, worst_calls)
         if backends["answers"].teacher == "simulated":
             self._say(
                 "The simulated teacher answers: its rows are for trying the pipeline, not for "
@@ -56,77 +85,82 @@ class Watcher:
         if remote:
             capped = _budgets(request.budget)
             self._say(f"Asking {', '.join(remote)}: at worst {worst_calls:,} calls{capped}.")
+        self._face = self._choose_face()
+        if self._face is not None:
+            self._face.open()
 
     def grew(self, bank: tuple[Keyword, ...], stopped: str) -> None:
         """Say how large the keyword bank is."""
+        if self._events is not None:
+            self._events.keywords(len(bank), stopped)
         why = {"size": "", "nothing_new": " (expansion brought nothing new)"}.get(
             stopped, " (the last round was reached)"
         )
         self._say(f"{len(bank)} keywords{why}.")
 
     def started(self, progress: Progress, store: RunStore) -> None:
-        """Begin to draw the progress line."""
-        if self._quiet or not sys.stderr.isatty():
+        """Begin to show how far the run is."""
+        if self._face is None:
             return
-        self._bar = _bar()
-        self._bar.start()
-        task = self._bar.add_task("rows", total=progress.target, note="", left="")
-        self._thread = threading.Thread(
-            target=self._draw, args=(task, progress, store), name="ds2-progress", daemon=True
-        )
+        self._gauge = Gauge(progress, store, self._quotas)
+        self._shown_s = self._clock()
+        self.look(self._clock(), at_once=self._events is not None)
+        self._thread = threading.Thread(target=self._watch, name="ds2-progress", daemon=True)
         self._thread.start()
+
+    def look(self, now_s: float, *, at_once: bool = False) -> None:
+        """Show the run where that is due; `at_once` shows it in any case."""
+        if self._face is None or self._gauge is None:
+            return
+        seen = self._gauge.read(now_s)  # also between: the speed is of what was read
+        if at_once or now_s - self._shown_s >= self._face.every_s:
+            self._shown_s = now_s
+            self._face.show(seen)
 
     def noticed(self, words: str) -> None:
         """Say that the run waits for an endpoint, or goes on."""
-        if self._bar is None:
-            self._say(words)
-        else:
-            self._bar.console.print(words, markup=False, highlight=False)
+        if self._events is not None:
+            self._events.notice(words)
+        self._say(words)
 
     def ended(self) -> None:
         """Stop reading the store, which is closed next."""
         self.stop()
 
     def stop(self) -> None:
-        """End the progress line; what was drawn last stays."""
+        """End; what was drawn last stays."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._face is not None:
+            self._face.close()
+            self._face = None
 
-    def _draw(self, task: Any, progress: Progress, store: RunStore) -> None:
-        from ds2.runtime.costs import run_cost, total
+    def _choose_face(self) -> Face | None:
+        if self._events is not None:
+            return EventsFace(self._events)
+        if self._quiet:
+            return None
+        dumb = os.environ.get("TERM", "").casefold() in {"dumb", "unknown"}
+        return Screen(self._clock) if sys.stderr.isatty() and not dumb else LinesFace()
 
-        while self._bar is not None:
-            ended = self._stop.wait(REFRESH_S)
-            ledger = progress.ledger
-            if ended:
-                self._bar.update(task, completed=ledger.accepted)
-                return
-            usage = store.usage().values()
-            calls = sum(u.calls for u in usage)
-            tokens = sum(u.input_tokens + u.output_tokens for u in usage)
-            mean = f"{progress.agreement_sum / ledger.accepted:.2f}" if ledger.accepted else "-"
-            cost = total(run_cost(store))
-            note = (
-                f"{ledger.planned:,} units  agreement {mean}  {calls:,} calls  "
-                f"{_short(tokens)} tokens  cost {dollars(cost.usd, cost.at_least_usd)}"
-            )
-            beat = store.meta().get("heartbeat") or {}
-            left_s = beat.get("time_left_s")
-            self._bar.update(
-                task,
-                completed=ledger.accepted,
-                note=f"{note}  {_flying(beat.get('limits', ()))}",
-                left="" if left_s is None else f"{clock(left_s)} left",
-            )
+    def _watch(self) -> None:
+        # A store that cannot be read for a moment is the run's to mend, not its picture's.
+        while not self._stop.wait(LOOK_EVERY_S):
+            with suppress(sqlite3.Error):
+                self.look(self._clock())
+        if self._face is not None and self._face.shows_end:
+            with suppress(sqlite3.Error):
+                self.look(self._clock(), at_once=True)
 
     def _say(self, text: str) -> None:
-        if not self._quiet:
+        if self._quiet:
+            return
+        if self._face is None:
             typer.echo(text, err=True)
+        else:
+            self._face.say(text)
 
 
 def print_summary(summary: RunSummary) -> None:
@@ -229,35 +263,3 @@ def _cost_note(summary: RunSummary) -> str:
     if summary.cost_usd is None:
         return "a price is not known, see --price" if not summary.cost_at_least_usd else ""
     return "" if summary.row_usd is None else f"{dollars(summary.row_usd)} an accepted row"
-
-
-def _flying(limits: Sequence[Mapping[str, Any]]) -> str:
-    """Return the calls in flight, and what holds them where it is one endpoint."""
-    flying = sum(limit["in_flight"] for limit in limits)
-    return (
-        f"{flying} in flight ({limits[0]['holding']})"
-        if len(limits) == 1
-        else f"{flying} in flight"
-    )
-
-
-def _short(number: int) -> str:
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if number >= size:
-            return f"{number / size:.1f}{letter}"
-    return str(number)
-
-
-def _bar() -> Bar:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as RichProgress
-
-    return RichProgress(
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        # Rich's own reckoning takes rows that the log answered for the speed of the rest.
-        TextColumn("{task.fields[left]}"),
-        console=Console(stderr=True),
-    )

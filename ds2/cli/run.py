@@ -13,6 +13,7 @@ import typer
 from ds2.cli.configfile import config_rest, take_config
 
 if TYPE_CHECKING:
+    from ds2.cli.events import Events
     from ds2.cli.progress import Watcher
     from ds2.config import CorpusConfig
     from ds2.corpus.corpus import Corpus
@@ -286,18 +287,44 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def run_command(
     request: RunRequest,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Tell the run as events: JSON lines on stdout.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Make a dataset for TASK; give the same command again to continue a run that stopped."""
-    summary = _run(request, quiet=quiet)
+    """Make a dataset for TASK; give the same command again to continue a run that stopped.
+
+    Example: ds2 run medqa --target 1000 --model openai/gpt-4.1-mini --budget-usd 5
+    """
     if as_json:
-        typer.echo(summary.as_json(), nl=False)
+        summary = _tell(request, quiet=quiet)
     else:
         from ds2.cli.progress import print_summary
 
+        summary = _run(request, quiet=quiet)
         print_summary(summary)
     raise typer.Exit(summary.exit_code)
+
+
+def _tell(request: RunRequest, *, quiet: bool) -> RunSummary:
+    """Run, and tell it as events; the last one says how it ended, whatever the end."""
+    from ds2.cli.events import Events
+    from signatures.errors import DS2Error
+
+    events = Events(typer.echo)
+    try:
+        summary = _run(request, quiet=quiet, events=events)
+    except typer.Exit as stop:
+        events.ended(stop.exit_code, error="Interrupted.")
+        raise
+    except DS2Error as error:
+        events.ended(error.exit_code, error=str(error))
+        raise
+    except Exception as error:
+        events.ended(1, error=f"A bug: {type(error).__name__}.")
+        raise
+    events.ended(summary.exit_code, summary)
+    return summary
 
 
 def _request(
@@ -330,11 +357,11 @@ def _request(
     return grounded(asked)
 
 
-def _run(request: RunRequest, *, quiet: bool) -> RunSummary:
+def _run(request: RunRequest, *, quiet: bool, events: Events | None = None) -> RunSummary:
     from ds2.cli.progress import Watcher
     from ds2.runtime.runner import run
 
-    with Watcher(quiet=quiet) as watcher:
+    with Watcher(quiet=quiet, events=events) as watcher:
         return interruptible(run(request, watcher), watcher, request)
 
 

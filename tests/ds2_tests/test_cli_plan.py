@@ -35,7 +35,7 @@ def test_a_plan_with_a_pilot_is_continued_by_the_run(ds2: Command, tmp_path: Pat
     assert plan["units_seen"] == 8
     assert plan["assumptions"] == []
     assert plan["out"] == "runs/gsm8k-18"
-    summary = json.loads(ds2("run", *words, "--json").out)
+    summary = json.loads(ds2("run", *words, "--json").out.splitlines()[-1])["summary"]
     assert summary["calls"] == summary["new_calls"] + plan["calls_made"]
     low, mid, high = plan["usd"]
     assert low <= mid <= high

@@ -79,7 +79,7 @@ def test_every_reason_has_its_example_in_the_summary_and_on_the_screen(
         line = f"rejected as {reason.replace('_', ' ')}, for example {example}"
         assert line in ended.out.splitlines()
     again = ds2("run", "gsm8k", "-n", 12, "--out", "here", "--json")
-    assert json.loads(again.out)["examples"] == summary["examples"]
+    assert json.loads(again.out.splitlines()[-1])["summary"]["examples"] == summary["examples"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_runs import Meddler, Witness, asked, go
 
-from ds2.cli.progress import Watcher, _flying, closing_line, print_summary, summary_table
+from ds2.cli.progress import Watcher, closing_line, print_summary, summary_table
 from ds2.engines.teacher import simulated_backend
 from ds2.runtime.summary import RunSummary
 
@@ -190,20 +190,32 @@ def test_the_worst_case_is_told_before_the_first_call(
     assert heard[0] == f"Asking gpt: at worst {witness.worst:,} calls.\n"
 
 
-def test_a_terminal_shows_a_line_that_moves(
+def test_a_terminal_shows_a_picture_that_moves(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("ds2.cli.progress.REFRESH_S", 0.01)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with Watcher() as watcher:
         go(tmp_path, 12, observer=watcher)
     drawn = screen.getvalue()
-    assert "12/12" in drawn
-    for word in (" units", "agreement 0.", " calls", " tokens"):
+    assert "asking for keywords" in drawn
+    assert drawn.index("24 keywords.") < drawn.index("12 of 12 rows (100%)")
+    for word in ("Remember 2/2", "accepted of decided", "tokens a second", "(held by: "):
         assert word in drawn
-    assert "agreement 0.00" not in drawn
+    assert "mean agreement 0.00" not in drawn
+
+
+def test_a_terminal_that_cannot_move_gets_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "dumb")
+    with Watcher() as watcher:
+        go(tmp_path, 2, observer=watcher)
+    assert screen.getvalue().splitlines()[1:] == ["6 keywords."]
 
 
 def test_without_a_terminal_nothing_moves(
@@ -218,10 +230,3 @@ def test_a_watcher_can_be_stopped_twice() -> None:
     watcher = Watcher()
     watcher.stop()
     watcher.stop()
-
-
-def test_the_line_says_how_many_calls_are_in_flight_and_what_holds_one_endpoint() -> None:
-    one = [{"in_flight": 12, "holding": "slow start"}]
-    assert _flying(one) == "12 in flight (slow start)"
-    assert _flying([*one, *one]) == "24 in flight"
-    assert _flying([]) == "0 in flight"

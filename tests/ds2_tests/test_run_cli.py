@@ -54,20 +54,32 @@ def test_no_worst_case_is_printed_where_nothing_can_cost(ds2: Command) -> None:
     assert "at worst" not in ended.out + ended.err
 
 
-def test_json_is_all_that_stands_on_stdout(ds2: Command, tmp_path: Path) -> None:
+def test_events_are_all_that_stands_on_stdout(ds2: Command, tmp_path: Path) -> None:
     ended = ds2("run", "gsm8k", "--target", 3, "--json")
     assert ended.code == 0
-    summary = json.loads(ended.out)
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    names = [event["event"] for event in events]
+    assert (names[:3], names[-2:]) == (["began", "keywords", "progress"], ["progress", "ended"])
     path = tmp_path / "runs" / "gsm8k-3" / "summary.json"
+    summary = events[-1]["summary"]
     assert summary == json.loads(path.read_text(encoding="utf-8"))
     assert (summary["status"], summary["ledger"]["accepted"]) == ("complete", 3)
     assert "not for training" in ended.err
 
 
-def test_json_keeps_the_exit_code_of_a_stop(ds2: Command) -> None:
+def test_the_last_event_keeps_the_exit_code_of_a_stop(ds2: Command) -> None:
     ended = ds2("run", "gsm8k", "--target", 6, "--budget-calls", 9, "--json")
-    assert ended.code == 3
-    assert json.loads(ended.out)["status"] == "budget"
+    last = json.loads(ended.out.splitlines()[-1])
+    assert (ended.code, last["exit_code"], last["summary"]["status"]) == (3, 3, "budget")
+
+
+def test_a_run_that_is_refused_tells_its_reason_as_the_last_event(ds2: Command) -> None:
+    assert ds2("run", "gsm8k", "--target", 2).code == 0
+    changed = ("--policy", "fixed(2, 0.5)", "--out", "runs/gsm8k-2", "--json")
+    ended = ds2("run", "gsm8k", "--target", 2, *changed)
+    last = json.loads(ended.out.splitlines()[-1])
+    assert (ended.code, last["event"], last["exit_code"], last["summary"]) == (2, "ended", 2, None)
+    assert f"Error: {last['error']}" in ended.err
 
 
 def test_quiet_leaves_stderr_empty(ds2: Command) -> None:
