@@ -30,7 +30,8 @@ from ds2.cli.watch import watch_command
 
 app = typer.Typer(
     name="ds2",
-    help="Make a validated instruction-tuning dataset from one task description.",
+    help="Make a validated instruction-tuning dataset from one task description.\n\n"
+    "Example: ds2 run gsm8k --target 60",
     epilog="Start with `ds2 run gsm8k`: the built-in simulated teacher needs no key and no network.",
     no_args_is_help=True,
     add_completion=True,
@@ -61,24 +62,24 @@ like_run: dict[str, Any] = {
 }
 app.command("run", rich_help_panel="Make", **like_run)(run_command)
 app.add_typer(tasks_app, name="tasks", rich_help_panel="Make")
-app.command("plan", rich_help_panel="Look", **like_run)(plan_command)
-app.command("preview", rich_help_panel="Look", **like_run)(preview_command)
-app.command("devset", rich_help_panel="Improve")(devset_command)
-app.command("compile", rich_help_panel="Improve")(compile_command)
-app.command("prompts", rich_help_panel="Look")(prompts_command)
-app.command("check", rich_help_panel="Look")(check)
-app.command("doctor", rich_help_panel="Look")(doctor_command)
+app.command("plan", rich_help_panel="Make", **like_run)(plan_command)
+app.command("preview", rich_help_panel="Make", **like_run)(preview_command)
+app.command("simulate", rich_help_panel="Make")(simulate)
+app.command("status", rich_help_panel="Look")(status_command)
 app.command("report", rich_help_panel="Look")(report_command)
 app.command("watch", rich_help_panel="Look")(watch_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
-app.command("status", rich_help_panel="Look")(status_command)
 app.command("explain", rich_help_panel="Look")(explain_command)
-app.command("replay", rich_help_panel="Look")(replay_command)
+app.command("prompts", rich_help_panel="Look")(prompts_command)
+app.command("check", rich_help_panel="Look")(check)
+app.command("doctor", rich_help_panel="Look")(doctor_command)
+app.command("replay", rich_help_panel="Improve")(replay_command)
 app.command("tune", rich_help_panel="Improve")(tune_command)
+app.command("devset", rich_help_panel="Improve")(devset_command)
+app.command("compile", rich_help_panel="Improve")(compile_command)
 app.command("export", rich_help_panel="Export")(export_command)
 app.command("push", rich_help_panel="Export")(push_command)
-app.command("simulate", rich_help_panel="Try")(simulate)
 
 
 def _bug() -> str:
@@ -96,8 +97,10 @@ def _bug() -> str:
 
 def main() -> None:
     """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
+    from ds2.cli.plain import survive_code_pages
     from signatures.errors import DS2Error
 
+    survive_code_pages()
     try:
         app()
     except DS2Error as error:

@@ -29,7 +29,10 @@ def check(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds one attempt may take.")] = 120,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Tell in seconds whether a model can be used, and what is wrong where it cannot."""
+    """Tell in seconds whether a model can be used, and what is wrong where it cannot.
+
+    Example: ds2 check --model Qwen/Qwen3-8B --api-base http://localhost:8000/v1
+    """
     from ds2.engines.check import check as run_check
     from ds2.engines.resolve import parse_sampling, resolve_backend
     from signatures.errors import DS2Error

@@ -138,7 +138,10 @@ def compile_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Compile the prompts of a stage of TASK; give the same command again to continue."""
+    """Compile the prompts of a stage of TASK; give the same command again to continue.
+
+    Example: ds2 compile gsm8k --model openai/gpt-4.1-mini --devset dev.jsonl
+    """
     from ds2.config import BudgetConfig, EngineConfig
     from ds2.config import preset as make_config
     from ds2.runtime.compiling import CompileRequest, compile_program

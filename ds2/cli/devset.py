@@ -23,7 +23,10 @@ def devset_command(
         float, typer.Option(min=0, max=1, help="Least agreement of a row's vote.")
     ] = 0.8,
 ) -> None:
-    """Take rows with high agreement from a run as a dev set that is labelled by the model itself."""
+    """Take rows with high agreement from a run as a dev set that is labelled by the model itself.
+
+    Example: ds2 devset medqa --n 40
+    """
     from ds2.config import EngineConfig, preset
     from ds2.runtime.defaults import default_out
     from ds2.runtime.devset import write_devset

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
+
+import typer
 
 if TYPE_CHECKING:
     from ds2.cli.live import Snapshot
@@ -22,8 +25,6 @@ Name = Literal["began", "keywords", "progress", "notice", "ended"]
 
 class Events:
     """Writes the events of a run, from any thread, each as a whole line.
-
-    A reader that has gone away does not end the run: its rows are what it is for.
 
     Args:
         write: takes a line without its end, and hands it on at once.
@@ -69,5 +70,16 @@ class Events:
     def _tell(self, event: Name, **facts: Any) -> None:
         # ASCII: whatever the code page of the pipe, the line is the same.
         text = json.dumps({"event": event, **facts})
-        with self._lock, suppress(BrokenPipeError):
+        with self._lock:
             self._write(text)
+
+
+def to_stdout(text: str) -> None:
+    """Print a line at once; a reader that has gone away does not end the run, whose rows it is for."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        # Python writes what it still holds once more when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -23,7 +23,10 @@ def explain_command(
     full: Annotated[bool, typer.Option("--full", help="Show prompts and replies whole.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, always whole.")] = False,
 ) -> None:
-    """Show one row's whole story: keywords, prompts, samples, votes, screens; rejected units too."""
+    """Show one row's whole story: keywords, prompts, samples, votes, screens; rejected units too.
+
+    Example: ds2 explain runs/medqa-1000 37
+    """
     import json
 
     from ds2.runtime.story import read_story

@@ -42,6 +42,8 @@ def plan_command(
 
     From a pilot (--pilot 12), from what the run folder holds already, or else from assumptions that
     are printed.
+
+    Example: ds2 plan medqa --target 1000 --model openai/gpt-4.1-mini --pilot 12
     """
     from ds2.runtime.session import backends_for
 

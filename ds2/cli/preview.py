@@ -23,7 +23,10 @@ def preview_command(
     rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 5,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Make and show a few rows; `ds2 run` with the same options goes on from them for nothing."""
+    """Make and show a few rows; `ds2 run` with the same options goes on from them for nothing.
+
+    Example: ds2 preview medqa --model openai/gpt-4.1-mini --rows 5
+    """
     from rich.console import Console
 
     from ds2.cli.progress import Watcher

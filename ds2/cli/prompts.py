@@ -55,7 +55,10 @@ def prompts_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what the model sees for a task, and how many tokens of it are our own words."""
+    """Show what the model sees for a task, and how many tokens of it are our own words.
+
+    Example: ds2 prompts medqa --stage writer --level create
+    """
     from ds2.cli.prompt_views import prompt_views
     from signatures.bloom import BloomLevel
 

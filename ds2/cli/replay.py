@@ -78,7 +78,10 @@ def replay_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge voting policies on recorded samples: yield, precision, cost."""
+    """Judge voting policies on recorded samples: yield, precision, cost.
+
+    Example: ds2 replay runs/medqa-1000 --policy "lead(3, 9)" --policy "fixed(5, 0.6)"
+    """
     from ds2.cli.replay_views import as_document, show
     from optimizers.replay import judge
     from programs.stopping import parse_policy

@@ -308,10 +308,10 @@ def run_command(
 
 def _tell(request: RunRequest, *, quiet: bool) -> RunSummary:
     """Run, and tell it as events; the last one says how it ended, whatever the end."""
-    from ds2.cli.events import Events
+    from ds2.cli.events import Events, to_stdout
     from signatures.errors import DS2Error
 
-    events = Events(typer.echo)
+    events = Events(to_stdout)
     try:
         summary = _run(request, quiet=quiet, events=events)
     except typer.Exit as stop:

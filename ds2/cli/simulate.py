@@ -119,7 +119,10 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Serve the simulated teacher as an OpenAI-compatible server, until Ctrl-C."""
+    """Serve the simulated teacher as an OpenAI-compatible server, until Ctrl-C.
+
+    Example: ds2 simulate --port 8000 --latency 0.2 --storm
+    """
     given = dict(locals())
     from ds2.engines.teacher import Teacher
     from ds2.server.app import MODEL

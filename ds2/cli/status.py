@@ -31,7 +31,10 @@ def status_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run: runs/gsm8k-60.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how a running or stopped run is doing: progress, ledger, rate, cost, time left."""
+    """Show how a running or stopped run is doing: progress, ledger, rate, cost, time left.
+
+    Example: ds2 status runs/medqa-1000
+    """
     import json
 
     from ds2.runtime.status import read_status

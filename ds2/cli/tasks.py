@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from signatures.task import AnswerFormat
 
 tasks_app = typer.Typer(
-    help="List the built-in tasks, show one, start a new one.", invoke_without_command=True
+    help="List the built-in tasks, show one, start a new one.\n\nExample: ds2 tasks show medqa",
+    invoke_without_command=True,
 )
 
 
@@ -49,7 +50,10 @@ def list_tasks(context: typer.Context) -> None:
 def show_task(
     name: Annotated[str, typer.Argument(help="A built-in task, or a YAML file.")],
 ) -> None:
-    """Print the YAML of a task."""
+    """Print the YAML of a task.
+
+    Example: ds2 tasks show medqa
+    """
     from signatures.task import BUILT_IN, load_task, task_source
 
     if name in BUILT_IN:
@@ -65,7 +69,10 @@ def new_task(
     answer: Annotated[NewAnswer, typer.Option(help="Answer format.")] = NewAnswer.NUMBER,
     out: Annotated[Path | None, typer.Option(help="File to write [default: NAME.yaml].")] = None,
 ) -> None:
-    """Write a commented template for a task of your own; a file that is there is never touched."""
+    """Write a commented template for a task of your own; a file that is there is never touched.
+
+    Example: ds2 tasks new my-domain --answer choice
+    """
     from ds2.cli.task_template import task_template
     from signatures.errors import OutputError
     from signatures.task import AnswerKind

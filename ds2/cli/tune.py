@@ -141,7 +141,10 @@ def tune_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Search policies, temperatures and sizes with Optuna; the same command again continues."""
+    """Search policies, temperatures and sizes with Optuna; the same command again continues.
+
+    Example: ds2 tune runs/medqa-1000 --trials 40
+    """
     common = Common(
         out, storage, study, trials, seed, min_precision, min_yield, space, prefer, as_json, quiet
     )

@@ -248,14 +248,6 @@ def test_the_fields_of_events_are_those_that_are_documented(tmp_path: Path) -> N
     assert set().union(*fields.values()) <= named
 
 
-def test_a_reader_that_has_gone_does_not_end_the_run(tmp_path: Path) -> None:
-    def gone(_: str) -> None:
-        raise BrokenPipeError
-
-    with Watcher(quiet=True, events=Events(gone)) as watcher:
-        assert go(tmp_path, 2, observer=watcher).status == "complete"
-
-
 def test_an_interrupted_run_is_told_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,7 +262,7 @@ def test_an_interrupted_run_is_told_as_such(
 
     told: list[str] = []
     monkeypatch.setattr(command, "_run", interrupted)
-    monkeypatch.setattr(command.typer, "echo", lambda text, **_: told.append(text))
+    monkeypatch.setattr("ds2.cli.events.to_stdout", told.append)
     with pytest.raises(command.typer.Exit):
         command._tell(asked(tmp_path, 2), quiet=True)
     last = json.loads(told[-1])
@@ -287,7 +279,7 @@ def test_an_error_on_the_way_is_the_last_event(
 
     told: list[str] = []
     monkeypatch.setattr(command, "_run", failed)
-    monkeypatch.setattr(command.typer, "echo", lambda text, **_: told.append(text))
+    monkeypatch.setattr("ds2.cli.events.to_stdout", told.append)
     with pytest.raises(StageError):
         command._tell(asked(tmp_path, 2), quiet=True)
     assert json.loads(told[-1])["error"] == "The writer failed."
