@@ -86,7 +86,16 @@ class RunConfig(_Settings):
         quotas: rows are spread evenly over the six levels, and a level is refilled until it has
             its share. False: units are shuffled over all levels, and the run ends with what passed.
         pairs: without quotas, how many pairs are crossed with the levels.
-        duplicates: exact duplicates are screened out.
+        duplicates: exact and near-duplicates are screened out.
+        near_duplicates: smallest similarity of a near-duplicate, 0.5 to 1 (Jaccard of character
+            5-grams, the numbers being the same); 1 for none but what is the same text.
+        family_cap: most rows that differ in their numbers only; 0 for no cap.
+        checks: instructions with a fault of their own are turned down, see `ds2.screen.checks`.
+        shuffle_options: options are put into a random order after writing.
+        avoid: benchmarks whose questions may not be repeated, as `ds2.screen.avoid` reads them. What
+            they hold is part of the fingerprint, where they lie is not.
+        verify_level: a judge that is not told the level reads it; more than one off is turned down.
+        collapse: repeats in a row that retire a keyword; 0 for never.
         adapter: how prompts are rendered and replies parsed.
         merger: `judge` lets a model say which answers with different wordings are the same, for
             expression and text; open answers are always compared so.
@@ -109,6 +118,13 @@ class RunConfig(_Settings):
     quotas: bool = True
     pairs: int = Field(default=0, ge=0)
     duplicates: bool = True
+    near_duplicates: float = Field(default=0.75, ge=0.5, le=1)
+    family_cap: int = Field(default=4, ge=0)
+    checks: bool = True
+    shuffle_options: bool = True
+    avoid: tuple[str, ...] = ()
+    verify_level: bool = False
+    collapse: int = Field(default=10, ge=0)
     adapter: Literal["chat", "json-schema", "json"] = "chat"
     merger: Literal["none", "judge"] = "none"
 
@@ -239,7 +255,7 @@ def preset(name: str, target: int | None = None, **changes: Any) -> RunConfig:
     nearly its yield and, within the noise, its precision (`benchmarks/voting.py`). `paper`: as the
     paper's code does it: every keyword and up to 2,000 pairs crossed with the six levels, shuffled
     by the seed, cut at 8,000 candidates, k = 5, threshold 0.5, at most 6,000 rows; draws that cannot
-    change the verdict are not made; with a smaller target the cut shrinks in proportion.
+    change the verdict are not made; no screen runs; with a smaller target the cut shrinks in proportion.
 
     Raises:
         ConfigError: no such preset, or a value out of its range.
@@ -273,6 +289,10 @@ def _paper(target: int | None) -> Mapping[str, Any]:
         "quotas": False,
         "pairs": PAPER_PAIRS,
         "duplicates": False,
+        "family_cap": 0,
+        "checks": False,
+        "shuffle_options": False,
+        "collapse": 0,
     }
 
 

@@ -6,7 +6,7 @@
 | the passages of the corpus, and the index that ranks them | `corpus`: likewise |
 | prompts (compiled ones included), adapter | `prompts`, `config.adapter` |
 | models and their endpoints' dialects | `models` |
-| DSPy, and the reading of answers | `dspy`, `equivalence` |
+| DSPy, the reading of answers, the screens | `dspy`, `equivalence`, `screens` |
 | not: concurrency, timeouts, retries, `coalesce`, `hedge`, budgets, keys, the machine, the clock | nowhere |
 """
 
@@ -25,7 +25,7 @@ from signatures.task import TaskSpec
 VERSION = 1
 
 # What a user may knowingly change in the middle of a run; logged calls of the old kind stay unused.
-CHANGEABLE = ("prompts", "models", "dspy", "equivalence")
+CHANGEABLE = ("prompts", "models", "dspy", "equivalence", "screens")
 
 
 def identity(
@@ -36,6 +36,7 @@ def identity(
     models: Mapping[str, str],
     dspy: str,
     equivalence: str,
+    screens: str,
     corpus: str | None = None,
 ) -> dict[str, Any]:
     """Return all that determines the rows, as plain data.
@@ -48,6 +49,7 @@ def identity(
         dspy: DSPy's version.
         equivalence: the version of the reading and comparing of answers.
         corpus: the hash of the passages and of what ranks them; None without a corpus.
+        screens: the version of the screens, and of what proposes duplicates to them.
     """
     return {
         "version": VERSION,
@@ -58,6 +60,7 @@ def identity(
         "dspy": dspy,
         "equivalence": equivalence,
         "corpus": corpus,
+        "screens": screens,
     }
 
 

@@ -105,6 +105,7 @@ class Instruction(Record):
 
     Args:
         passage_id: the passage of a corpus that is the context; None where there is none.
+        order: where options were shuffled after writing, which of the written ones stands where.
     """
 
     keywords: tuple[Text, ...]
@@ -113,6 +114,7 @@ class Instruction(Record):
     options: tuple[Text, ...] = ()
     context: Text = ""
     passage_id: str | None = None
+    order: tuple[int, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -192,7 +194,12 @@ class Vote(Record):
 
 
 class Row(Record):
-    """One validated row of the dataset."""
+    """One validated row of the dataset.
+
+    Args:
+        family: id of the family of like problems it belongs to; a split keeps a family together.
+        judged_level: the level that a judge read in it, where one was asked.
+    """
 
     id: str
     instruction: Instruction
@@ -202,6 +209,8 @@ class Row(Record):
     task: str
     teacher: str
     model: str
+    family: str = ""
+    judged_level: BloomLevel | None = None
 
     @property
     def messages(self) -> tuple[dict[str, str], ...]:
@@ -210,6 +219,30 @@ class Row(Record):
             {"role": "user", "content": self.instruction.text},
             {"role": "assistant", "content": self.response},
         )
+
+
+class Evidence(Record):
+    """What a screen found, so that its verdict can be looked at.
+
+    Args:
+        screen: the screen.
+        span: the place in the instruction that it speaks of, as it stands there; may be cut short.
+        place: the unit that is repeated, by its place in the global order.
+        other: content id of that unit's instruction, or the family's.
+        similarity: how alike both are, or the share of a benchmark question that is covered, 0 to 1.
+        benchmark: what was to be avoided, by name.
+        benchmark_row: the row there, from 1.
+        benchmark_id: its own id there, where it has one.
+    """
+
+    screen: str
+    span: Text = ""
+    place: int | None = None
+    other: str | None = None
+    similarity: float | None = Field(default=None, ge=0, le=1)
+    benchmark: Text | None = None
+    benchmark_row: int | None = None
+    benchmark_id: Text | None = None
 
 
 class Rejection(Record):
@@ -221,6 +254,7 @@ class Rejection(Record):
         detail: one sentence for people.
         instruction: what had been written, where it got that far.
         vote: the vote with all its samples, where it got that far.
+        evidence: what a screen found.
     """
 
     stage: Literal["writer", "screen", "vote"]
@@ -228,6 +262,7 @@ class Rejection(Record):
     detail: Text = ""
     instruction: Instruction | None = None
     vote: Vote | None = None
+    evidence: Evidence | None = None
 
 
 def make_row(

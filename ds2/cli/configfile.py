@@ -84,8 +84,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _near(folder: Path, name: str, value: Any) -> Any:
     """Return a setting with its path, where it has one, taken from the file's own folder."""
+    if name == "avoid" and isinstance(value, list):
+        return [_near(folder, name, each) for each in value]
     if not isinstance(value, str):
         return value
+    if name == "avoid" and (folder / value.partition("#")[0]).exists():
+        return str(folder / value)
     if name == "program" and (folder / value).is_file():
         return str(folder / value)
     inner = value.removeprefix("calibrated(").removesuffix(")").strip()

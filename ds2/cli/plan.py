@@ -76,7 +76,7 @@ def document(
         "out": str(request.out),
         "units_seen": len(seen.units),
         "calls_made": found.known.calls,
-        "assumptions": [] if seen.units else _assumed(backends),
+        "assumptions": [] if seen.units else _assumed(request, backends),
         "interval": 0.9,
         "stages": {
             stage: {
@@ -113,13 +113,19 @@ def _forecast(request: RunRequest, seen: Seen, backends: Mapping[str, Backend]) 
     from ds2.runtime.assumptions import from_assumptions
     from ds2.runtime.foresight import forecast, from_pilot
     from ds2.runtime.pilot import wanted
+    from ds2.runtime.session import merges_by_judge
 
     if seen.units:
         draw = from_pilot(seen.units)
     else:
         config = request.config
         draw = from_assumptions(
-            config.policy, config.bank, backends, _prompt_tokens(request, backends)
+            config.policy,
+            config.bank,
+            backends,
+            _prompt_tokens(request, backends),
+            compares=merges_by_judge(request),
+            verify_level=config.verify_level,
         )
     return forecast(wanted(request), seen.known, draw)
 
@@ -152,13 +158,15 @@ def _passage(request: RunRequest) -> str:
     return sorted((p.text for p in found), key=len)[len(found) // 2] if found else PASSAGE
 
 
-def _assumed(backends: Mapping[str, Backend]) -> list[str]:
+def _assumed(request: RunRequest, backends: Mapping[str, Backend]) -> list[str]:
     from ds2.runtime.assumptions import Assumptions
+    from ds2.runtime.session import merges_by_judge
 
     return list(
         Assumptions().lines(
             thinking=any(backend.thinking for backend in backends.values()),
             judge="judge" in backends,
+            compares=merges_by_judge(request),
             remote=any(backend.remote for backend in backends.values()),
         )
     )

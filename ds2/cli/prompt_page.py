@@ -40,6 +40,9 @@ def generated_half() -> str:
             *_in_full(shown.values()),
             "## For a model that reasons by itself",
             *_in_full(v for v in _views(_SHOWN, thinking=True) if v.stage == "answers"),
+            "## With --verify-level",
+            "One more call an instruction, before its answers; the judge does not see the level asked for.",
+            *_in_full(v for v in _verifying(_SHOWN) if v.stage == "judge"),
             "## By the JSON adapter",
             "The words are the same; only what DSPy says about the form differs. One example:",
             *_in_full(v for v in prompt_views(DS2Instruct(_SHOWN), "json") if v.stage == "answers"),
@@ -67,6 +70,10 @@ def write_page(path: Path) -> None:
 
 def _views(task: str, *, thinking: bool = False) -> list[PromptView]:
     return list(prompt_views(DS2Instruct(task, ChainConfig(thinking=thinking))))
+
+
+def _verifying(task: str) -> list[PromptView]:
+    return list(prompt_views(DS2Instruct(task, ChainConfig(level_judge=True))))
 
 
 def _token_table(shown: dict[str, PromptView]) -> str:

@@ -21,13 +21,18 @@ from signatures.instructions import notes_line
 from signatures.keywords import task_line
 from signatures.task import TaskSpec
 
-Stage = Literal["keywords", "writer", "answers"]
+Stage = Literal["keywords", "writer", "answers", "judge"]
 AdapterName = Literal["chat", "json"]
 
 PASSAGE = "<a passage of the corpus>"
 OWN_TOKENS = 350  # the most of our own text that one rendered prompt may hold
 
-_STAGES: dict[str, Stage] = {"keywords": "keywords", "writer": "writer", "vote": "answers"}
+_STAGES: dict[str, Stage] = {
+    "keywords": "keywords",
+    "writer": "writer",
+    "vote": "answers",
+    "level_judge": "judge",
+}
 # The inputs whose words are the project's or the task's own; the others are data.
 _OWN_INPUTS = ("task", "examples", "level", "demand", "notes", "language")
 

@@ -135,6 +135,28 @@ def read_request(
     sensitivity: Annotated[
         float, typer.Option(min=0, max=1, help="How much prompts matter to the simulated teacher.")
     ] = 0.0,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|HUB_NAME",
+            help="A benchmark whose questions may not be repeated; may be repeated.",
+        ),
+    ] = None,
+    near_duplicates: Annotated[
+        float | None, typer.Option(help="Smallest similarity of a near-duplicate, 0.5 to 1; 0.75.")
+    ] = None,
+    family_cap: Annotated[
+        int | None, typer.Option(help="Most rows that differ in numbers only; 4, 0 for no cap.")
+    ] = None,
+    verify_level: Annotated[
+        bool, typer.Option("--verify-level", help="A blind judge reads the level of each question.")
+    ] = False,
+    collapse: Annotated[
+        int | None, typer.Option(help="Repeats in a row that retire a keyword; 10, 0 for never.")
+    ] = None,
+    checks: Annotated[
+        bool | None, typer.Option(help="Turn down questions with faults that show in their text.")
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Limit on one request, seconds.")] = 600.0,
     rpm: Annotated[int | None, typer.Option(help="Most requests a minute.")] = None,
     tpm: Annotated[int | None, typer.Option(help="Most tokens a minute, in and out.")] = None,
@@ -217,6 +239,12 @@ def read_request(
         merger=merger.value,
         corpus_share=corpus_share,
         **config_rest(context),
+        avoid=tuple(avoid or ()),
+        near_duplicates=near_duplicates,
+        family_cap=family_cap,
+        verify_level=verify_level,
+        collapse=collapse,
+        checks=checks,
     )
     return _request(
         task,

@@ -46,6 +46,8 @@ FEATURES: Mapping[str, Any] = {
     "answer": _TEXT,
     "level": _TEXT,
     "keywords": _TEXTS,
+    "family": _TEXT,
+    "judged_level": _TEXT,
     "agreement": _SHARE,
     "agreement_low": _SHARE,
     "agreement_high": _SHARE,
@@ -77,8 +79,9 @@ def row_record(row: Row) -> dict[str, Any]:
     """Return a row as the dataset stores it, one value a column of `FEATURES`.
 
     `instruction` is the whole text as a student is shown it (context, question, lettered options);
-    `votes` has one entry an answer, most votes first; `samples` is how many answers were drawn,
-    unreadable ones counted.
+    `family` is shared by rows that differ in their numbers only; `judged_level` is null where no
+    judge read it; `votes` has one entry an answer, most votes first; `samples` is how many answers
+    were drawn, unreadable ones counted.
     """
     asked = row.instruction
     return {
@@ -92,6 +95,8 @@ def row_record(row: Row) -> dict[str, Any]:
         "answer": row.answer,
         "level": asked.level.value,
         "keywords": list(asked.keywords),
+        "family": row.family,
+        "judged_level": row.judged_level and row.judged_level.value,
         "agreement": row.vote.agreement,
         "agreement_low": row.vote.agreement_low,
         "agreement_high": row.vote.agreement_high,

@@ -68,8 +68,10 @@ class Assumptions:
     latency_s: Range = Range(0.7, 10, log=True)
     prompt_doubt: Range = Range(0.85, 1.3)
 
-    def lines(self, *, thinking: bool, judge: bool, remote: bool) -> Iterator[str]:
-        """Yield what is assumed, for people."""
+    def lines(
+        self, *, thinking: bool, judge: bool, remote: bool, compares: bool = True
+    ) -> Iterator[str]:
+        """Yield what is assumed, for people; `compares`: the judge compares answers."""
         yield f"a draw gives the most frequent answer with a chance of {self.agreement}"
         yield f"{self.usable} of the written questions are usable"
         for stage, tokens in self.reply_tokens:
@@ -77,7 +79,7 @@ class Assumptions:
                 yield f"a reply of the stage {stage} has {tokens} tokens"
         if thinking:
             yield f"thinking takes {self.thinking_tokens} tokens more"
-        if judge:
+        if judge and compares:
             yield f"the judge is asked {self.comparisons} times for each draw"
         if remote:
             yield f"a call takes {self.latency_s} seconds"
@@ -89,6 +91,9 @@ def from_assumptions(
     backends: Mapping[str, Backend],
     prompt_tokens: Mapping[str, float],
     assumed: Assumptions | None = None,
+    *,
+    compares: bool = True,
+    verify_level: bool = False,
 ) -> ProfileDraw:
     """Return what draws profiles from assumptions.
 
@@ -98,6 +103,8 @@ def from_assumptions(
         backends: the model of each stage; without `judge` nothing is compared by a model.
         prompt_tokens: of a prompt, by stage.
         assumed: None for the defaults.
+        compares: the judge, where there is one, compares answers.
+        verify_level: it reads the level of each question.
     """
     assumed = assumed or Assumptions()
     stopping = parse_policy(policy)
@@ -105,7 +112,7 @@ def from_assumptions(
     def draw(rng: random.Random) -> Profile:
         calls = _calls(assumed, backends, prompt_tokens, rng)
         agreement, usable = assumed.agreement.draw(rng), assumed.usable.draw(rng)
-        compared = assumed.comparisons.draw(rng) if "judge" in backends else 0.0
+        compared = assumed.comparisons.draw(rng) if compares and "judge" in backends else 0.0
         units = []
         for _ in range(_QUESTIONS):
             if rng.random() > usable:
@@ -113,8 +120,8 @@ def from_assumptions(
                 continue
             accepted, draws = play_vote(stopping, agreement, rng)
             use = {"writer": calls["writer"], "answers": calls["answers"].times(draws)}
-            if compared:
-                use["judge"] = calls["judge"].times(compared * draws)
+            if judged := compared * draws + verify_level:
+                use["judge"] = calls["judge"].times(judged)
             units.append(UnitSample(accepted, use))
         lists = _lists(bank, assumed.new_keywords.draw(rng))
         return profile_of(units, before={"keywords": calls["keywords"].times(lists)})

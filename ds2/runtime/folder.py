@@ -12,6 +12,7 @@ from ds2.output.card import CardFacts, write_card
 from ds2.output.dataset import write_dataset
 from ds2.output.files import replacing
 from ds2.runtime.ledger import Ledger
+from ds2.runtime.screening import described
 from ds2.runtime.session import RunRequest
 from ds2.store import RunStore
 from signatures.records import Row
@@ -48,8 +49,7 @@ def write_rows(
     folder.mkdir(exist_ok=True)
     files = write_dataset(accepted_rows(store), folder)
     answers = backends["answers"]
-    duplicates = ledger.rejected["duplicate"]
-    screens = {"exact duplicates": f"{duplicates} turned away"}
+    avoided = identity["config"]["avoid"]
     facts = CardFacts(
         task=request.task,
         configuration=identity["config"],
@@ -61,7 +61,7 @@ def write_rows(
         corpus=request.corpus.facts if request.corpus else None,
         fixed_temperature=answers.fixed_temperature,
         rejections=dict(sorted(ledger.rejected.items())),
-        screens=screens if request.config.duplicates else {},
+        screens=described(request.config, avoided, ledger.rejected),
         seeds={"run": request.config.seed},
     )
     write_card(facts, folder)

@@ -27,6 +27,7 @@ from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.scheduler import HEDGED_WINDOW, WINDOW, Decided, Scheduler, most_surplus
+from ds2.runtime.screening import Screening, make_screening
 from ds2.runtime.session import (
     Pilot,
     Resolver,
@@ -37,14 +38,15 @@ from ds2.runtime.session import (
     connect,
     expansion_shape,
     grounded,
+    merges_by_judge,
     open_folder,
     quiet_dspy,
-    uses_judge,
 )
 from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
 from ds2.runtime.work import ProgramWork, StageCheck
-from ds2.screen.exact import ExactScreen, NoScreen
+from ds2.screen.avoid import read_avoided
 from ds2.store import RunStore, UnitRecord
+from programs.judging import TRIES as JUDGE_TRIES
 from programs.keywords import TRIES
 from programs.redraw import MOST_CALLS
 from programs.stopping import parse_policy
@@ -119,6 +121,7 @@ def worst_case_calls(
     lists = 1 + in_a_round * rounds
     draws = parse_policy(config.policy).max_draws
     a_unit = (1 + draws) * MOST_CALLS + (draws * (draws - 1) // 2 if judge else 0)
+    a_unit += config.verify_level * JUDGE_TRIES
     units = config.candidates + most_surplus(config.candidates, concurrency)
     return lists * TRIES + units * a_unit
 
@@ -146,9 +149,11 @@ async def run(
     backends = backends_for(request, resolve)
     check_measurable(request.budget, backends)
     program = build_program(request, backends)
+    avoided = read_avoided(request.config.avoid)
+    screening = make_screening(request.config, request.task, avoided)
     open_folder(request.out)
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
-        identity = claim(store, request, program, backends)
+        identity = claim(store, request, program, backends, avoided)
         write_json(request.out / "config.json", resolved(request, backends))
         keep_prices(store, backends)
         logged = _calls(store)
@@ -165,11 +170,11 @@ async def run(
             worst = worst_case_calls(
                 request.config,
                 request.engine.concurrency,
-                judge=uses_judge(request),
+                judge=merges_by_judge(request),
                 corpus=request.corpus is not None,
             )
             observer.began(request, backends, worst)
-        job = _Job(request, backends, program, store, observer, identity, budget)
+        job = _Job(request, backends, program, store, observer, identity, budget, screening)
         job.engines = engines
         heartbeat = Heartbeat(store, engines, budget, job.progress)
         try:
@@ -201,9 +206,11 @@ class _Job:
         observer: Observer | None,
         identity: Mapping[str, Any],
         budget: Budget,
+        screening: Screening,
     ) -> None:
         self.request, self.backends, self.budget = request, backends, budget
         self.program, self.store, self.observer = program, store, observer
+        self.screening = screening
         self.identity, self.fingerprint = identity, fingerprint(identity)
         self.pilot = request.pilot or Pilot()
         self.last: dict[str, int] = {}
@@ -238,7 +245,12 @@ class _Job:
 
     async def _stages(self) -> _Ended:
         config = self.request.config
-        work = ProgramWork(self.program, self.backends, answered=lambda: _calls(self.store) > 0)
+        work = ProgramWork(
+            self.program,
+            self.backends,
+            answered=lambda: _calls(self.store) > 0,
+            screens=self.screening.own,
+        )
         with work.failures("keywords"):
             grown = await self.program.aexpand(config.bank, config.seed)
         self._keep_bank(grown)
@@ -312,18 +324,19 @@ class _Job:
         config = self.request.config
         if self._is_finished():
             return _Ended("complete")
-        screens = (ExactScreen(), ExactScreen()) if config.duplicates else (NoScreen(), NoScreen())
         self.store.clear_units()
         scheduler = Scheduler(
             self._plan(bank),
             work,
-            committed=screens[0],
-            written=screens[1],
+            committed=self.screening.decided,
+            written=self.screening.undecided,
             on_decided=self._decided,
             concurrency=self._units_at_once(),
             candidates=min(config.candidates, self.pilot.units or config.candidates),
             rows=self.pilot.rows,
             window=HEDGED_WINDOW if self.request.engine.hedge else WINDOW,
+            families=self.screening.families,
+            alarm=self.screening.alarm,
         )
         self.ledger = self.progress.ledger = scheduler.ledger
         if self.observer is not None:
@@ -385,7 +398,8 @@ class _Job:
         """
         most = min(self.request.engine.concurrency, self.pilot.rows or sys.maxsize)
         left = self.budget.calls_left
-        a_unit = 1 + parse_policy(self.request.config.policy).max_draws
+        config = self.request.config
+        a_unit = 1 + config.verify_level + parse_policy(config.policy).max_draws
         return most if left is None else max(1, min(most, left // a_unit))
 
     def _plan(self, bank: tuple[Keyword, ...]) -> Plan:
@@ -458,6 +472,7 @@ class _Job:
         if self.keywords and self.request.corpus is not None:
             share = self.request.config.corpus_share
             yield from corpus_notices(self.keywords, self.ledger.rejected, share)
+        yield from self.screening.notices()
         if self.keywords and not self.ledger.accepted:
             yield "No row was accepted, so no Parquet file was written."
 

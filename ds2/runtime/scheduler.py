@@ -18,7 +18,10 @@ from typing import Literal, Protocol
 from ds2.engines.budget import BudgetSpent
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.plan import Plan, Unit
+from ds2.screen.collapse import CollapseAlarm
 from ds2.screen.exact import Screen
+from ds2.screen.family import Families
+from ds2.screen.verdicts import collapsed, crowded, repeated
 from signatures.records import Instruction, Rejection, Row
 
 WINDOW = 16  # undecided units, times the concurrency
@@ -84,6 +87,8 @@ class Scheduler:
         candidates: most units that may be accepted or rejected.
         rows: rows after which the caller has enough, whatever the quotas say; None for the quotas.
         window: most undecided units, times the concurrency.
+        families: the families of the rows accepted so far, none at first.
+        alarm: retires keywords that give nothing but repeats; None for no alarm.
     """
 
     def __init__(
@@ -98,12 +103,16 @@ class Scheduler:
         candidates: int,
         rows: int | None = None,
         window: int = WINDOW,
+        families: Families | None = None,
+        alarm: CollapseAlarm | None = None,
     ) -> None:
         self.ledger = Ledger()
         self.accepted: Counter[str] = Counter()
         self.frontier = 0
         self._plan, self._work = plan, work
         self._committed, self._written = committed, written
+        self._families = families or Families(cap=0)
+        self._alarm = alarm or CollapseAlarm(window=0)
         self._on_decided = on_decided
         self._concurrency, self._candidates, self._rows = concurrency, candidates, rows
         self._window = window * concurrency
@@ -157,6 +166,9 @@ class Scheduler:
             if self._full(self._plan.group_of(place)):
                 if flight is not None:
                     self._settle(flight, "surplus")
+            elif flight is not None and self._alarm.ended(flight.unit.keywords):
+                # Whatever it has written by now, it would not have begun had it been later.
+                self._settle(flight, "rejected", collapsed(flight.unit.keywords))
             elif flight is None or not flight.ended or flight.error is not None:
                 return
             else:
@@ -170,18 +182,32 @@ class Scheduler:
         outcome = flight.outcome
         instruction = flight.instruction
         if instruction is not None:
-            earlier = self._committed.match(instruction, flight.unit.place)
-            if earlier is not None:
-                outcome = _duplicate(instruction, earlier)
-            self._committed.add(flight.unit.place, instruction)
-        flight.outcome = outcome
+            unit = flight.unit
+            repeat = self._repeat(unit, instruction)
+            outcome = repeat or outcome
+            self._committed.add(unit.place, instruction)
+            self._alarm.note(unit.keywords, instruction.question, repeat=repeat is not None)
+            if isinstance(outcome, Row):
+                family = self._families.join(unit.place, instruction)
+                outcome = outcome.model_copy(update={"family": family})
         if isinstance(outcome, Row):
             self.accepted[flight.unit.group] += 1
-            self._settle(flight, "accepted")
-        else:
-            self._settle(flight, "rejected")
+        self._settle(flight, "accepted" if isinstance(outcome, Row) else "rejected", outcome)
 
-    def _settle(self, flight: _Flight, state: Literal["accepted", "rejected", "surplus"]) -> None:
+    def _repeat(self, unit: Unit, instruction: Instruction) -> Rejection | None:
+        """Return why an instruction is one too many beside the decided ones, or None."""
+        earlier = self._committed.match(instruction, unit.place)
+        if earlier is not None:
+            return repeated(instruction, earlier)
+        full = self._families.full(instruction)
+        return None if full is None else crowded(instruction, *full)
+
+    def _settle(
+        self,
+        flight: _Flight,
+        state: Literal["accepted", "rejected", "surplus"],
+        outcome: Row | Rejection | None = None,
+    ) -> None:
         place, group = flight.unit.place, flight.unit.group
         del self._flights[place]
         if flight.ended:
@@ -193,7 +219,6 @@ class Scheduler:
         if flight.task is not None and not flight.task.done():
             flight.task.cancel()
         flight.settled.set()
-        outcome = None if state == "surplus" else flight.outcome
         if state == "accepted":
             self.ledger.accepted += 1
         elif state == "surplus":
@@ -292,20 +317,23 @@ class Scheduler:
 
     async def _write_and_vote(self, flight: _Flight) -> None:
         unit = flight.unit
+        if self._alarm.ended(unit.keywords):
+            flight.outcome = collapsed(unit.keywords)
+            return
         written = await self._work.write(unit)
         if isinstance(written, Rejection):
             flight.outcome = written
             return
         flight.instruction = written
         self._written.add(unit.place, written)
-        # A duplicate of a decided unit needs no vote; one of an undecided unit waits for its fate.
-        while (earlier := self._committed.match(written, unit.place)) is None:
+        # A repeat of a decided unit needs no vote; one of an undecided unit waits for its fate.
+        while (repeat := self._repeat(unit, written)) is None:
             pending = self._written.match(written, unit.place)
             if pending is None:
                 flight.outcome = await self._work.vote(unit, written)
                 return
-            await self._park(self._flights[pending])
-        flight.outcome = _duplicate(written, earlier)
+            await self._park(self._flights[pending.place])
+        flight.outcome = repeat
 
     async def _park(self, earlier: _Flight) -> None:
         self._active -= 1
@@ -321,13 +349,3 @@ class Scheduler:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _duplicate(instruction: Instruction, earlier: int) -> Rejection:
-    # Whether a vote was already under way depends on timing, so a duplicate never keeps one.
-    return Rejection(
-        stage="screen",
-        reason="duplicate",
-        detail=f"It says the same as unit {earlier}.",
-        instruction=instruction,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from ds2.engines.prices import given_price
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
+from ds2.runtime.screening import screens_version
+from ds2.screen.avoid import Avoided
 from ds2.store import LOCK_NAME, STORE_NAME, RunStore
 from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
@@ -115,9 +117,14 @@ def backends_for(request: RunRequest, resolve: Resolver | None = None) -> dict[s
     return stages
 
 
-def uses_judge(request: RunRequest) -> bool:
+def merges_by_judge(request: RunRequest) -> bool:
     """Return whether a model compares answers: where it is asked for, and for open ones."""
     return request.config.merger == "judge" or request.task.answer.kind is AnswerKind.OPEN
+
+
+def uses_judge(request: RunRequest) -> bool:
+    """Return whether any stage of a run judges: answers by their meaning, or levels."""
+    return merges_by_judge(request) or request.config.verify_level
 
 
 def resolve_model(model: str | None, engine: EngineConfig, seed: int) -> Backend:
@@ -169,9 +176,9 @@ def build_program(
             thinking=answers.thinking,
             teacher=answers.teacher,
             model=answers.model,
-            merger="judge" if uses_judge(request) else None,
+            merger="judge" if merges_by_judge(request) else None,
             max_tokens_cap=request.engine.max_tokens_cap,
-            level_judge=level_judge,
+            level_judge=level_judge or config.verify_level,
         ),
     )
     if request.program is not None:
@@ -209,10 +216,14 @@ def connect(
         "writer": program.writer,
         "answers": program.vote,
     }
+    stages = list(modules.items())
+    # After the vote, whose model its judge would have otherwise.
     if program.vote.judge is not None:
-        modules["judge"] = program.vote.judge  # after the vote, whose model it would have otherwise
+        stages.append(("judge", program.vote.judge))
+    if program.config.level_judge:
+        stages.append(("judge", program.level_judge))
     engines = []
-    for stage, module in modules.items():
+    for stage, module in stages:
         backend = backends[stage]
         place = (backend.dialect, backend.model)
         if place not in limiters:
@@ -317,9 +328,17 @@ def _strangers(folder: Path) -> list[str]:
 
 
 def claim(
-    store: RunStore, request: RunRequest, program: DS2Instruct, backends: Mapping[str, Backend]
+    store: RunStore,
+    request: RunRequest,
+    program: DS2Instruct,
+    backends: Mapping[str, Backend],
+    avoided: Sequence[Avoided] = (),
 ) -> dict[str, Any]:
     """Return the run's identity after making sure that the store is of this run and no other.
+
+    Args:
+        store, request, program, backends: the run.
+        avoided: what the request's `avoid` came to.
 
     Raises:
         StoreError: the store belongs to another run.
@@ -329,12 +348,13 @@ def claim(
     named = f"calibrated({policy.id})" if isinstance(policy, Calibrated) else policy.spec
     ours = identity(
         request.task,
-        request.config.model_copy(update={"policy": named}),
+        request.config.model_copy(update={"policy": named, "avoid": tuple(map(str, avoided))}),
         prompts=program.fingerprint(),
         models={stage: f"{b.model} ({b.dialect})" for stage, b in backends.items()},
         dspy=dspy.__version__,
         equivalence=" ".join(filter(None, (str(READING_VERSION), program.vote.equivalence.name))),
         corpus=request.corpus.id if request.corpus else None,
+        screens=screens_version(),
     )
     stored = store.meta().get("identity")
     if stored is not None:

@@ -12,7 +12,11 @@ from ds2.engines.base import Backend
 from ds2.engines.explain import explain
 from ds2.engines.limiter import place
 from ds2.runtime.plan import Unit
+from ds2.screen.options import names_option
+from ds2.screen.own import OwnScreens
+from ds2.screen.verdicts import no_option, off_level
 from programs.synthesis import NO_PASSAGE, DS2Instruct
+from signatures.bloom import BloomLevel
 from signatures.errors import (
     DS2Error,
     EndpointError,
@@ -33,6 +37,7 @@ class ProgramWork:
         program: the chain.
         backends: the backend of each stage.
         answered: says whether any call of this run was ever answered.
+        screens: what an instruction goes through as soon as it is written; None for nothing.
     """
 
     def __init__(
@@ -41,25 +46,44 @@ class ProgramWork:
         backends: Mapping[str, Backend],
         *,
         answered: Callable[[], bool],
+        screens: OwnScreens | None = None,
     ) -> None:
         self._program = program
         self._backends = backends
         self._answered = answered
+        self._screens = screens
 
     async def write(self, unit: Unit) -> Instruction | Rejection:
         """Return the instruction of a unit, or why there is none."""
         place.set(unit.place)
         with self.failures("writer"):
             written = await self._program.write(list(unit.keywords), unit.level, unit.visit)
-        return written.instruction or written.rejection
+        if written.instruction is None or self._screens is None:
+            return written.instruction or written.rejection
+        return self._screens.take(written.instruction, unit.place)
 
     async def vote(self, unit: Unit, instruction: Instruction) -> Row | Rejection:
         """Return the row of a unit, or why there is none."""
         place.set(unit.place)
+        judged = None
+        if self._program.config.level_judge:
+            with self.failures("judge"):
+                judged = (await self._program.level_judge.acall(question=instruction.text)).level
+            off = off_level(instruction, judged)
+            if off is not None:
+                return off
         with self.failures("answers"):
             vote = await self._program.ask(instruction)
         concluded = self._program.conclude(instruction, vote)
-        return concluded.row or concluded.rejection
+        if concluded.row is None:
+            return concluded.rejection
+        return self._row(concluded.row, judged)
+
+    def _row(self, row: Row, judged: BloomLevel | None) -> Row | Rejection:
+        options = row.instruction.options
+        if self._screens is not None and options and not names_option(row.answer, options):
+            return no_option(row)
+        return row.model_copy(update={"judged_level": judged})
 
     @contextmanager
     def failures(self, stage: str) -> Iterator[None]:

@@ -1,12 +1,23 @@
-"""Exact duplicates: two instructions that are the same text, whatever case, width or spacing."""
+"""Exact duplicates: two instructions that are the same text, whatever case, width or spacing.
+
+Where case makes a symbol (`AaBb`, `NaCl`) it counts.
+"""
 
 from __future__ import annotations
 
 import unicodedata
 from bisect import insort
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from ds2.screen.text import figures
 from signatures.records import Instruction, content_id
+
+
+class Match(NamedTuple):
+    """The earlier instruction that one repeats: its place, and how alike they are, 0 to 1."""
+
+    place: int
+    similarity: float
 
 
 class Screen(Protocol):
@@ -20,11 +31,11 @@ class Screen(Protocol):
 
     def remove(self, place: int, instruction: Instruction) -> None: ...
 
-    def match(self, instruction: Instruction, before: int) -> int | None: ...
+    def match(self, instruction: Instruction, before: int) -> Match | None: ...
 
 
 class ExactScreen:
-    """Duplicates by the hash of the normalised text (context, question, options).
+    """Duplicates by the hash of the normalised text: context, question, options in any order.
 
     It holds two numbers an instruction, some 120 bytes: most texts come once.
     """
@@ -35,7 +46,7 @@ class ExactScreen:
 
     def add(self, place: int, instruction: Instruction) -> None:
         """Remember an instruction."""
-        key = _sketch(instruction)
+        key = _key(instruction)
         first = self._first.setdefault(key, place)
         if first != place:
             self._first[key] = min(first, place)
@@ -43,7 +54,7 @@ class ExactScreen:
 
     def remove(self, place: int, instruction: Instruction) -> None:
         """Forget an instruction that was added at this place."""
-        key = _sketch(instruction)
+        key = _key(instruction)
         later = self._later.get(key, [])
         if self._first[key] != place:
             later.remove(place)
@@ -54,10 +65,10 @@ class ExactScreen:
         if not later:
             self._later.pop(key, None)
 
-    def match(self, instruction: Instruction, before: int) -> int | None:
+    def match(self, instruction: Instruction, before: int) -> Match | None:
         """Return the first place before `before` that says the same, or None."""
-        first = self._first.get(_sketch(instruction))
-        return first if first is not None and first < before else None
+        first = self._first.get(_key(instruction))
+        return Match(first, 1.0) if first is not None and first < before else None
 
 
 class NoScreen:
@@ -69,12 +80,25 @@ class NoScreen:
     def remove(self, place: int, instruction: Instruction) -> None:
         """Forget nothing."""
 
-    def match(self, instruction: Instruction, before: int) -> int | None:  # noqa: ARG002
+    def match(self, instruction: Instruction, before: int) -> Match | None:  # noqa: ARG002
         """Return None."""
         return None
 
 
-def _sketch(instruction: Instruction) -> int:
-    parts = (instruction.context, instruction.question, *instruction.options)
-    said = [" ".join(unicodedata.normalize("NFKC", p).casefold().split()) for p in parts]
-    return int(content_id(said), 16)
+def exact_key(context: str, question: str, options: tuple[str, ...]) -> int:
+    """Return what texts that say the same share; options are shuffled, so their order is none."""
+    plain = [_plain(context), _plain(question), *sorted(map(_plain, options))]
+    return int(content_id([plain, figures_of(context, question, options)]), 16)
+
+
+def figures_of(context: str, question: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the figures of an instruction's texts, those of the options in the order of their text."""
+    return figures("\n".join([context, question, *sorted(options, key=_plain)]))
+
+
+def _key(instruction: Instruction) -> int:
+    return exact_key(instruction.context, instruction.question, instruction.options)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

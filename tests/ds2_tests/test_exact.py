@@ -34,7 +34,8 @@ def test_a_match_is_the_first_earlier_place_that_says_the_same(
             screen.add(place, asked(said))
             held[place] = said
     same = [p for p, said in held.items() if plain_rule(said) == plain_rule(text) and p < before]
-    assert screen.match(asked(text), before) == min(same, default=None)
+    match = screen.match(asked(text), before)
+    assert (match and match.place) == min(same, default=None)
     for place, said in held.items():
         screen.remove(place, asked(said))
     assert (screen._first, screen._later) == ({}, {})

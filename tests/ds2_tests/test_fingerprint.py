@@ -16,7 +16,7 @@ FOLDER = Path("runs/here")
 
 
 def one(task: str = "gsm8k", **changes: Any) -> dict[str, Any]:
-    parts = {"prompts": "p1", "dspy": "3.4.1", "equivalence": "1"}
+    parts = {"prompts": "p1", "dspy": "3.4.1", "equivalence": "1", "screens": "1"}
     parts |= {name: changes.pop(name) for name in list(changes) if name in parts}
     models = changes.pop("models", {"keywords": "m (d)", "writer": "m (d)", "answers": "m (d)"})
     return identity(load_task(task), preset("default", 12, **changes), models=models, **parts)

@@ -84,7 +84,8 @@ def test_the_columns_are_those_of_the_contract() -> None:
     assert (
         list(FEATURES)
         == (
-            "id messages instruction options context passage_id response answer level keywords agreement "
+            "id messages instruction options context passage_id response answer level keywords "
+            "family judged_level agreement "
             "agreement_low agreement_high confidence votes "
             "samples task teacher model"
         ).split()

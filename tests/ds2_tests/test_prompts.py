@@ -48,6 +48,7 @@ SHOWN: list[tuple[str, bool, AdapterName, str]] = [
     ("cfa", False, "json", "writer.single"),
     ("pubmedqa-corpus", False, "chat", "writer.pair"),
     ("pubmedqa-corpus", False, "chat", "vote.draw.predict"),
+    ("gsm8k", False, "chat", "level_judge.predict"),
 ]
 
 
@@ -55,7 +56,7 @@ def view_of(task: str, thinking: bool, adapter: AdapterName, predictor: str) -> 
     spec = load_task(task.removesuffix("-corpus"))
     if task.endswith("-corpus"):
         spec = spec.model_copy(update={"context": "passage"})
-    program = DS2Instruct(spec, ChainConfig(thinking=thinking))
+    program = DS2Instruct(spec, ChainConfig(thinking=thinking, level_judge=True))
     return next(v for v in prompt_views(program, adapter) if v.predictor == predictor)
 
 
@@ -74,14 +75,16 @@ def test_a_rendered_prompt_is_its_golden(
 
 
 def test_every_predictor_has_a_golden() -> None:
-    names = {name for name, _ in DS2Instruct("gsm8k").named_predictors()}
+    program = DS2Instruct("gsm8k", ChainConfig(level_judge=True))
+    names = {name for name, _ in program.named_predictors()}
     assert {predictor for _, _, _, predictor in SHOWN} == names
 
 
 @pytest.mark.parametrize("task", BUILT_IN)
 @pytest.mark.parametrize("thinking", [False, True], ids=["plain", "thinking"])
 def test_our_own_text_stays_within_its_limit(task: str, thinking: bool) -> None:
-    for view in prompt_views(DS2Instruct(task, ChainConfig(thinking=thinking))):
+    config = ChainConfig(thinking=thinking, level_judge=True)
+    for view in prompt_views(DS2Instruct(task, config)):
         assert 0 < view.own_tokens <= OWN_TOKENS, view.predictor
         assert view.own_tokens < view.all_tokens
 

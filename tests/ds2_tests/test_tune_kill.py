@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ds2.engines.logged import _rendered, call_key
+from ds2.engines.question import call_key, rendered
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.teacher import Teacher
 from ds2.server.app import SimulatedServer, delay
@@ -37,7 +37,7 @@ def test_a_killed_study_is_continued_without_a_repeated_call(
     url = ""
 
     async def hook(call: ChatCall) -> None:
-        prompt, options = _rendered(call.request)
+        prompt, options = rendered(call.request)
         backend = resolve_backend("simulated", api_base=url)
         keys.append(call_key(backend, prompt, options, call.seed or 0))
         await wait(call)

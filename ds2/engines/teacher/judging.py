@@ -8,9 +8,10 @@ from random import Random
 from ds2.engines.teacher import catalog
 from ds2.engines.teacher.prompts import OutputField, Prompt
 from ds2.engines.teacher.rates import TeacherRates
-from signatures.bloom import LEVELS
+from signatures.bloom import LEVELS, BloomLevel
 
 _FENCE = re.compile(r"```[a-z]*\n(.*?)```", re.DOTALL)
+_NEIGHBOUR = 0.75
 _LEVELS = frozenset(level.value.casefold() for level in LEVELS)
 
 
@@ -18,14 +19,15 @@ def fill(field: OutputField, prompt: Prompt, rng: Random, rates: TeacherRates) -
     """Return a value of the field's type.
 
     A field whose choices are Bloom's levels is answered with the level of the question in the
-    prompt (any input that holds one), right with the rate `judged`; a yes-or-no field says whether
-    that question is clear. What is not known is drawn.
+    prompt (any input that holds one), right with the rate `judged`, else mostly with a neighbour of
+    it; a yes-or-no field says whether that question is clear. What is not known is drawn.
     """
     found = next(filter(None, map(catalog.recognise, _questions(prompt))), None)
     if field.choices:
         by_level = {choice.casefold(): choice for choice in field.choices}
-        if found and found.level and set(by_level) <= _LEVELS and rng.random() < rates.judged:
-            return by_level.get(found.level.value.casefold(), rng.choice(field.choices))
+        if found and found.level and set(by_level) <= _LEVELS:
+            told = found.level if rng.random() < rates.judged else _beside(found.level, rng)
+            return by_level.get(told.value.casefold(), rng.choice(field.choices))
         return rng.choice(field.choices)
     kind = field.type.replace("Optional[", "").strip("] ").casefold()
     if kind.startswith("bool"):
@@ -48,6 +50,13 @@ def misread(prompt: Prompt, rng: Random) -> dict[str, object]:
         return {}
     near = [LEVELS[i] for i in (found.level.rank - 1, found.level.rank + 1) if 0 <= i < len(LEVELS)]
     return {"level": rng.choice(near).value}
+
+
+def _beside(level: BloomLevel, rng: Random) -> BloomLevel:
+    """Return a level beside this one in three of four cases, two away in the fourth."""
+    away = 1 if rng.random() < _NEIGHBOUR else 2
+    places = [p for p in (level.rank - away, level.rank + away) if 0 <= p < len(LEVELS)]
+    return LEVELS[rng.choice(places)]
 
 
 def _questions(prompt: Prompt) -> list[str]:

@@ -1,0 +1,222 @@
+"""Planted defects: copies of questions in many disguises, and questions with a fault of their own.
+
+Every function is pure; randomness is handed in. `benchmarks/screens.py` counts what the screens find
+of them, the tests hold them to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from ds2.engines.teacher import catalog
+from ds2.screen.text import mask_word
+from signatures.bloom import LEVELS
+from signatures.records import Instruction
+
+DATA = Path(
+    os.environ.get("DS2_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
+_OTHER_WORDS = "purple zebra quickly harbour under river between lantern seldom marble".split()
+
+
+def shared(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a file below `DS2_SHARED_DATA`."""
+    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def asked(question: str, context: str = "", options: tuple[str, ...] = ()) -> Instruction:
+    """Return an instruction with this text."""
+    return Instruction(
+        keywords=("k",), level=LEVELS[2], question=question, context=context, options=options
+    )
+
+
+def written(task: str, count: int, seed: int = 0, pair_share: float = 0.4) -> list[Instruction]:
+    """Return questions as the simulated teacher writes them, without its faults."""
+    rng = random.Random(f"{task}/{seed}")
+    domain = catalog.domain(task)
+    words = [node.text for node in domain.keywords]
+    made = []
+    for i in range(count):
+        keywords = rng.sample(words, 2 if rng.random() < pair_share else 1)
+        family = rng.choice(catalog.families_for(task, rng.choice(keywords)))
+        text = domain.write(rng, family, LEVELS[i % 6], keywords)
+        made.append(asked(text.question, text.context))
+    return made
+
+
+# How a question may be copied: of the question, with randomness, and with a question to hide it in.
+
+
+def _verbatim(text: str, _rng: Random, _host: str) -> str:
+    return text
+
+
+def _first_half(text: str, _rng: Random, _host: str) -> str:
+    words = text.split()
+    return " ".join(words[: (len(words) + 1) // 2])
+
+
+def _second_half(text: str, _rng: Random, _host: str) -> str:
+    words = text.split()
+    return " ".join(words[len(words) // 2 :])
+
+
+def _edited(text: str, rng: Random, _host: str) -> str:
+    words = text.split()
+    for i in rng.sample(range(len(words)), max(1, round(0.1 * len(words)))):
+        words[i] = rng.choice(_OTHER_WORDS)
+    return " ".join(words)
+
+
+def _other_numbers(text: str, rng: Random, _host: str) -> str:
+    return re.sub(r"\d+", lambda m: str(int(m[0]) + rng.randrange(1, 9)), text)
+
+
+def _hidden(copy: Callable[[str, Random, str], str]) -> Callable[[str, Random, str], str]:
+    def hide(text: str, rng: Random, host: str) -> str:
+        parts = [host, copy(text, rng, host)]
+        rng.shuffle(parts)
+        return " ".join(parts)
+
+    return hide
+
+
+COPIES: Mapping[str, Callable[[str, Random, str], str]] = {
+    "verbatim": _verbatim,
+    "verbatim, within another": _hidden(_verbatim),
+    "first half": _first_half,
+    "second half": _second_half,
+    "first half, within another": _hidden(_first_half),
+    "second half, within another": _hidden(_second_half),
+    "10 % of the words changed": _edited,
+    "10 % changed, within another": _hidden(_edited),
+    "numbers changed": _other_numbers,
+    "numbers and 10 % changed": lambda t, rng, host: _edited(
+        _other_numbers(t, rng, host), rng, host
+    ),
+}
+
+
+# How a question may be repeated within one run.
+
+
+def _retyped(text: str, _rng: Random, _host: str) -> str:
+    words = [
+        word.capitalize() if word.isalpha() and word.islower() else word for word in text.split()
+    ]
+    return "  ".join(words) + " !"
+
+
+def _one_word(text: str, rng: Random, _host: str) -> str:
+    words = text.split()
+    plain = [i for i, word in enumerate(words) if word.isalpha() and mask_word(word) == word]
+    words[rng.choice(plain or [0])] = rng.choice(_OTHER_WORDS)
+    return " ".join(words)
+
+
+def _filler(text: str, _rng: Random, _host: str) -> str:
+    return f"Please consider this carefully. {text}"
+
+
+REPEATS: Mapping[str, Callable[[str, Random, str], str]] = {
+    "verbatim": _verbatim,
+    "case, spacing and punctuation": _retyped,
+    "one word changed": _one_word,
+    "an opening sentence": _filler,
+}
+
+
+class Planted(NamedTuple):
+    """A question and the reason for which it has to be turned down."""
+
+    reason: str
+    question: str
+    options: tuple[str, ...] = ()
+    context: str = ""
+    language: str = "English"
+
+
+FAULTY: tuple[Planted, ...] = (
+    Planted("empty", "..."),
+    Planted("empty", "?!"),
+    Planted("too_short", "What?"),
+    Planted("too_short", "Compute it."),
+    Planted("too_short", "何?", language="Japanese"),
+    Planted("too_long", "How many apples are there? " * 400),
+    Planted("refusal", "I'm sorry, but I can't help with that request."),
+    Planted("refusal", "I cannot write a question about this topic."),
+    Planted("refusal", "As an AI language model, I do not have access to exams."),
+    Planted("refusal", "Sure! Here is a question about ratios: what is 4 to 6 in lowest terms?"),
+    Planted("refusal", "Here is your question:\n\nWhat is the sum of 4 and 6?"),
+    Planted("refusal", "抱歉，我无法提供这个问题。", language="Chinese"),
+    Planted("leak", "What is 3 + 4? Answer: 7"),
+    Planted("leak", "Which gas do plants take up? The correct answer is (B)."),
+    Planted("leak", "A train runs 60 km in 2 hours. The answer is 30. How fast is it?"),
+    Planted("leak", r"Solve x + 2 = 9 for x. \boxed{7}"),
+    Planted("leak", "How many legs have 4 dogs?\n#### 16"),
+    Planted("leak", "Is the trial conclusive? **Answer:** yes"),
+    Planted("same_options", "Which is largest here?", ("0.5", "1/2", "0.25", "0.1")),
+    Planted("same_options", "Which distance is right?", ("1,000 m", "1000 m", "10 m", "5 cm")),
+    Planted("same_options", "Which organ is meant?", ("the liver", "the liver.", "a lung", "skin")),
+    Planted("missing", "Look at the figure below and tell the area of the shaded part."),
+    Planted("missing", "According to the passage, who won the war?"),
+    Planted("missing", "Refer to Table 2 and compute the mean of the group."),
+    Planted("missing", "In the diagram shown, find x in degrees."),
+    Planted("missing", "Using the graph above, estimate the speed after 3 seconds."),
+    Planted("missing", "Which trend does the following chart show over the years?"),
+    Planted("missing", "What is the area of the triangle? [Image]"),
+    Planted("missing", "The attached file lists sales. Which month was best?"),
+    Planted("language", "Wie viele Äpfel hat der Händler, wenn er die Hälfte der Kiste verkauft?"),
+    Planted(
+        "language",
+        "¿Cuántas manzanas tiene el hombre si vende la mitad de las cajas y no de la mesa?",
+    ),
+    Planted("language", "一个商人有十二个苹果，卖掉一半，还剩几个苹果呢？"),
+    Planted("language", "Сколько яблок осталось у торговца, если он продал половину?"),
+    Planted(
+        "language", "How many apples does the man have if he sells half of them?", language="German"
+    ),
+    Planted("language", "How many apples does the man have?", language="Japanese"),
+)
+
+# What looks like a fault and is none.
+SOUND: tuple[Planted, ...] = (
+    Planted("", "Express the answer as: a fraction in lowest terms of the numbers 4 and 6."),
+    Planted("", "Draw the graph of y = x^2 and find its vertex."),
+    Planted("", "What is the answer if x is 3 and y is 4?"),
+    Planted("", "Does aspirin help? Answer: yes or no."),
+    Planted("", "Give the final answer: a number in dollars, for 3 shirts at 4 dollars."),
+    Planted("", "She sets the table for 4 guests with 3 forks each. How many forks are there?"),
+    Planted("", "She received 2000 likes on the photo. Half came late. How many came in time?"),
+    Planted(
+        "", "Make a table of the values of x^2 for x from 1 to 3; what is the sum in the table?"
+    ),
+    Planted("", "Complete the following table.\n| x | y |\n| 1 | 2 |\nWhat is y where x is 1?"),
+    Planted(
+        "", "Does the text show a gain? Judge by the passage.", context="A trial found a gain of 3."
+    ),
+    Planted("", "What is 6 x 7?"),
+    Planted("", "Which is largest?", ("5 m", "5 cm", "5 mm", "5 km")),
+    Planted("", "Which is right?", ("-3", "3", "1/3", "30 %")),
+    Planted("", "Which unit is meant?", ("mW", "MW", "kW", "W")),
+    Planted(
+        "", "I bought 3 pens. I cannot recall the price, but the sum was 6 dollars. What was each?"
+    ),
+    Planted("", "Here is a problem on sensitivity. Of 100 patients 90 are found. What is it?"),
+    Planted("", "Sorry, the shop is closed, says the sign. What does the sign mean to customers?"),
+    Planted("", "Solve x + 2 = 9.", language="Japanese"),
+    Planted("", "Le chat noir is a cabaret of Paris. In which year was it opened, and by whom?"),
+    Planted("", "What does the German word der mean, and what is its plural in that language?"),
+    Planted("", "Wie viele Äpfel hat der Händler noch?", language="German (formal)"),
+    Planted("", "東京から大阪までの距離は何キロですか。", language="Japanese"),
+    Planted("", r"Compute \int_0^1 x^2 dx and give it as \frac{a}{b}."),
+)

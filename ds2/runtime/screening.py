@@ -1,0 +1,123 @@
+"""The screens of a run: made from its configuration, named for its identity and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ds2.config import RunConfig
+from ds2.screen.avoid import Avoided
+from ds2.screen.benchmark import FEWEST, BenchmarkScreen
+from ds2.screen.collapse import CollapseAlarm
+from ds2.screen.exact import ExactScreen, NoScreen, Screen
+from ds2.screen.family import Families
+from ds2.screen.near import NearScreen
+from ds2.screen.own import OwnScreens
+from signatures.task import TaskSpec
+
+SCREENS_VERSION = 1
+"""Part of a run's fingerprint: raise it when an instruction would be screened differently."""
+
+
+class Screening(NamedTuple):
+    """All screens of one run, without memory of any unit yet.
+
+    Args:
+        own: those that see one instruction alone.
+        decided: the index of decided units.
+        undecided: an index of the same kind.
+        families: the families of accepted rows.
+        alarm: the collapse alarm.
+    """
+
+    own: OwnScreens
+    decided: Screen
+    undecided: Screen
+    families: Families
+    alarm: CollapseAlarm
+
+    def notices(self) -> Iterator[str]:
+        """Yield what a reader of the run should know of its screens."""
+        yield from self.alarm.warnings
+        if retired := list(self.alarm.retired):
+            shown = ", ".join(map(repr, retired[:3])) + (", ..." if len(retired) > 3 else "")
+            yield (
+                f"{len(retired)} keywords gave nothing but repeats and were retired: {shown}. "
+                "More keywords or a warmer writer bring more variety."
+            )
+        benchmarks = self.own.benchmarks
+        if benchmarks is not None and benchmarks.too_short:
+            yield (
+                f"{benchmarks.too_short} questions to be avoided have under {FEWEST} words and "
+                "cannot be compared."
+            )
+
+
+def make_screening(config: RunConfig, task: TaskSpec, avoided: Sequence[Avoided]) -> Screening:
+    """Return the screens that a configuration asks for."""
+    items = [item for source in avoided for item in source.items]
+    own = OwnScreens(
+        seed=config.seed,
+        language=task.language,
+        shuffle=config.shuffle_options,
+        checks=config.checks,
+        benchmarks=BenchmarkScreen(items) if items else None,
+    )
+    return Screening(
+        own,
+        _repeats(config),
+        _repeats(config),
+        Families(config.family_cap),
+        CollapseAlarm(config.collapse),
+    )
+
+
+def _repeats(config: RunConfig) -> Screen:
+    if not config.duplicates:
+        return NoScreen()
+    return ExactScreen() if config.near_duplicates >= 1 else NearScreen(config.near_duplicates)
+
+
+def screens_version() -> str:
+    """Return what stands for the screens' code: ours, and rensa's, which proposes near-duplicates."""
+    from rensa import RMinHash
+
+    return f"{SCREENS_VERSION} minhash {RMinHash.ALGORITHM_VERSION}"
+
+
+def described(
+    config: RunConfig, avoided: Sequence[str], rejected: Mapping[str, int]
+) -> dict[str, str]:
+    """Return for the card what each screen was told to do and what it turned away, cheapest first."""
+    found: dict[str, str] = {}
+
+    def tell(name: str, rule: str, *reasons: str) -> None:
+        found[name] = f"{rule}; {sum(rejected.get(r, 0) for r in reasons)} turned away"
+
+    if config.shuffle_options:
+        found["options"] = "shuffled by the run's seed and the unit's place"
+    if config.checks:
+        tell("instruction checks", "faults that show in the text", *_FAULTS)
+    if config.duplicates:
+        tell("exact duplicates", "the same text", "duplicate")
+        if config.near_duplicates < 1:
+            rule = f"Jaccard of character 5-grams at least {config.near_duplicates}, same numbers"
+            tell("near-duplicates", rule, "near_duplicate")
+    if config.family_cap:
+        rule = f"at most {config.family_cap} rows that differ in their numbers only"
+        tell("families", rule, "family")
+    if avoided:
+        rule = f"13-grams, 8-grams by coverage, edited copies, of {'; '.join(avoided)}"
+        tell("benchmarks", rule, "benchmark")
+    if config.verify_level:
+        tell("levels", "a blind judge reads the level, at most one off", "level")
+    if config.collapse:
+        rule = f"a keyword with {config.collapse} repeats in a row is retired"
+        tell("collapse alarm", rule, "collapsed")
+    return found
+
+
+_FAULTS = (
+    "empty", "too_short", "too_long", "refusal", "leak", "same_options", "missing", "language",
+    "no_option",
+)  # fmt: skip

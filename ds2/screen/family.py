@@ -1,0 +1,96 @@
+"""Families: one problem with other numbers. Few of them teach; many drown the rest.
+
+Rule: a family is opened by an accepted row that belongs to none. An instruction belongs to the first
+family whose opener it resembles with all numbers masked: Jaccard similarity of the character 5-grams
+at least 0.9, for the whole text and for what is asked alone. Where a family has as many rows as the
+cap allows, whatever belongs to it is rejected. A row carries the family's id, the content id of its
+opener's instruction; whoever splits a dataset keeps a family on one side.
+
+All that have the same masked text belong to the same family. Resemblance is to the opener, not from
+member to member, so a family does not drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ds2.screen.minhash import BandIndex, bands_for
+from ds2.screen.near import Shape
+from ds2.screen.text import jaccard, within
+from signatures.records import Instruction
+
+THRESHOLD = 0.9
+CAP = 4
+_REMEMBERED = 512
+
+
+@dataclass(slots=True)
+class Family:
+    """A family with the rows that it has so far.
+
+    Args:
+        id: content id of the opener's instruction.
+        place: the opener's place.
+        shape: the opener's masked texts.
+        size: its shingles.
+        rows: accepted rows, the opener counted.
+    """
+
+    id: str
+    place: int
+    shape: Shape
+    size: int
+    rows: int = 1
+
+
+class Families:
+    """The families of the rows accepted so far, in the order in which they were opened.
+
+    Args:
+        cap: most rows of a family; 0 for no cap.
+    """
+
+    def __init__(self, cap: int = CAP) -> None:
+        self.cap = cap
+        self._index = BandIndex(bands_for(THRESHOLD))
+        self._families: list[Family] = []
+
+    def full(self, instruction: Instruction) -> tuple[Family, float] | None:
+        """Return the family that has no room for an instruction, with the resemblance, or None.
+
+        A family that is full stays full, and no later one comes before it: once true, always true.
+        """
+        found = self._find(instruction) if self.cap else None
+        return found if found and found[0].rows >= self.cap else None
+
+    def join(self, place: int, instruction: Instruction) -> str:
+        """Count an accepted row to its family, or open one with it; return the family's id."""
+        found = self._find(instruction)
+        if found is not None:
+            found[0].rows += 1
+            return found[0].id
+        shape, _, whole = _masked(instruction.context, instruction.question, instruction.options)
+        self._index.add(len(self._families), self._index.keys(whole))
+        self._families.append(Family(instruction.id, place, shape, len(whole)))
+        return instruction.id
+
+    def _find(self, instruction: Instruction) -> tuple[Family, float] | None:
+        _, asked, whole = _masked(instruction.context, instruction.question, instruction.options)
+        for number in self._index.candidates(self._index.keys(whole)):
+            family = self._families[number]
+            if not within(len(whole), family.size, THRESHOLD):
+                continue
+            their_asked, their_whole = family.shape.shingles()
+            similarity = min(jaccard(asked, their_asked), jaccard(whole, their_whole))
+            if similarity >= THRESHOLD:
+                return family, similarity
+        return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _masked(
+    context: str, question: str, options: tuple[str, ...]
+) -> tuple[Shape, frozenset[str], frozenset[str]]:
+    shape = Shape.of(context, question, options).masked()
+    return shape, *shape.shingles()
