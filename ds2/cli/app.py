@@ -26,6 +26,7 @@ from ds2.cli.stats import diff_command, stats_command
 from ds2.cli.status import status_command
 from ds2.cli.tasks import tasks_app
 from ds2.cli.tune import tune_command
+from ds2.cli.verify import verify_command
 from ds2.cli.watch import watch_command
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ app.command("watch", rich_help_panel="Look")(watch_command)
 app.command("stats", rich_help_panel="Look")(stats_command)
 app.command("diff", rich_help_panel="Look")(diff_command)
 app.command("explain", rich_help_panel="Look")(explain_command)
+app.command("verify", rich_help_panel="Look")(verify_command)
 app.command("prompts", rich_help_panel="Look")(prompts_command)
 app.command("check", rich_help_panel="Look")(check)
 app.command("doctor", rich_help_panel="Look")(doctor_command)

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ds2.config import RunConfig
 from ds2.engines.base import Backend
 from ds2.output.card import CardFacts, write_card
-from ds2.output.dataset import write_dataset
+from ds2.output.dataset import DatasetFiles, write_dataset
 from ds2.output.files import replacing
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.screening import described
 from ds2.runtime.session import RunRequest
 from ds2.store import RunStore
 from signatures.records import Row
+from signatures.task import TaskSpec
 
 
 def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, Any]:
@@ -26,6 +28,8 @@ def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, 
         "engine": json.loads(request.engine.model_dump_json()),
         "budget": json.loads(request.budget.model_dump_json()),
         "models": {stage: [b.model, b.dialect] for stage, b in backends.items()},
+        "teacher": backends["answers"].teacher,
+        "fixed_temperature": backends["answers"].fixed_temperature,
         "corpus": request.corpus.facts if request.corpus else None,
     }
 
@@ -48,24 +52,42 @@ def write_rows(
     folder = request.out / "dataset"
     folder.mkdir(exist_ok=True)
     files = write_dataset(accepted_rows(store), folder)
-    answers = backends["answers"]
-    avoided = identity["config"]["avoid"]
-    facts = CardFacts(
-        task=request.task,
+    settings = resolved(request, backends)
+    write_card(card_facts(request.task, settings, identity, files, ledger.rejected), folder)
+    return files.counts.rows
+
+
+def card_facts(
+    task: TaskSpec,
+    settings: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    files: DatasetFiles,
+    rejected: Mapping[str, int],
+) -> CardFacts:
+    """Return what the card of a run says.
+
+    Args:
+        task: the task as it was run.
+        settings: as `resolved` gives them and `config.json` keeps them.
+        identity: of the run, as its store keeps it.
+        files: what was written of its rows.
+        rejected: units turned down, by reason.
+    """
+    config = RunConfig.model_validate(settings["run"])
+    return CardFacts(
+        task=task,
         configuration=identity["config"],
         prompts=identity["prompts"],
-        teacher=answers.teacher,
-        models={stage: backend.model for stage, backend in backends.items()},
+        teacher=settings["teacher"],
+        models={stage: model for stage, (model, _) in settings["models"].items()},
         files=files.files,
         counts=files.counts,
-        corpus=request.corpus.facts if request.corpus else None,
-        fixed_temperature=answers.fixed_temperature,
-        rejections=dict(sorted(ledger.rejected.items())),
-        screens=described(request.config, avoided, ledger.rejected),
-        seeds={"run": request.config.seed},
+        corpus=settings["corpus"],
+        fixed_temperature=settings["fixed_temperature"],
+        rejections=dict(sorted(rejected.items())),
+        screens=described(config, identity["config"]["avoid"], rejected),
+        seeds={"run": config.seed},
     )
-    write_card(facts, folder)
-    return files.counts.rows
 
 
 def accepted_rows(store: RunStore) -> Iterator[Row]:

@@ -85,39 +85,51 @@ def screens_version() -> str:
     return f"{SCREENS_VERSION} minhash {RMinHash.ALGORITHM_VERSION}"
 
 
+class Listed(NamedTuple):
+    """One screen of a run: its name, what it was told to do, and its reasons for turning away."""
+
+    name: str
+    rule: str
+    reasons: tuple[str, ...] = ()
+
+
+def listed(config: RunConfig, avoided: Sequence[str]) -> Iterator[Listed]:
+    """Yield the screens that a configuration asks for, cheapest first."""
+    if config.shuffle_options:
+        yield Listed("options", "shuffled by the run's seed and the unit's place")
+    if config.checks:
+        yield Listed("instruction checks", "faults that show in the text", FAULTS)
+    if config.duplicates:
+        yield Listed("exact duplicates", "the same text", ("duplicate",))
+        if config.near_duplicates < 1:
+            rule = f"Jaccard of character 5-grams at least {config.near_duplicates}, same numbers"
+            yield Listed("near-duplicates", rule, ("near_duplicate",))
+    if config.family_cap:
+        rule = f"at most {config.family_cap} rows that differ in their numbers only"
+        yield Listed("families", rule, ("family",))
+    if avoided:
+        rule = f"13-grams, 8-grams by coverage, edited copies, of {'; '.join(avoided)}"
+        yield Listed("benchmarks", rule, ("benchmark",))
+    if config.verify_level:
+        yield Listed("levels", "a blind judge reads the level, at most one off", ("level",))
+    if config.collapse:
+        rule = f"a keyword with {config.collapse} repeats in a row is retired"
+        yield Listed("collapse alarm", rule, ("collapsed",))
+
+
 def described(
     config: RunConfig, avoided: Sequence[str], rejected: Mapping[str, int]
 ) -> dict[str, str]:
     """Return for the card what each screen was told to do and what it turned away, cheapest first."""
-    found: dict[str, str] = {}
-
-    def tell(name: str, rule: str, *reasons: str) -> None:
-        found[name] = f"{rule}; {sum(rejected.get(r, 0) for r in reasons)} turned away"
-
-    if config.shuffle_options:
-        found["options"] = "shuffled by the run's seed and the unit's place"
-    if config.checks:
-        tell("instruction checks", "faults that show in the text", *_FAULTS)
-    if config.duplicates:
-        tell("exact duplicates", "the same text", "duplicate")
-        if config.near_duplicates < 1:
-            rule = f"Jaccard of character 5-grams at least {config.near_duplicates}, same numbers"
-            tell("near-duplicates", rule, "near_duplicate")
-    if config.family_cap:
-        rule = f"at most {config.family_cap} rows that differ in their numbers only"
-        tell("families", rule, "family")
-    if avoided:
-        rule = f"13-grams, 8-grams by coverage, edited copies, of {'; '.join(avoided)}"
-        tell("benchmarks", rule, "benchmark")
-    if config.verify_level:
-        tell("levels", "a blind judge reads the level, at most one off", "level")
-    if config.collapse:
-        rule = f"a keyword with {config.collapse} repeats in a row is retired"
-        tell("collapse alarm", rule, "collapsed")
+    found = {}
+    for screen in listed(config, avoided):
+        turned_away = sum(rejected.get(reason, 0) for reason in screen.reasons)
+        count = f"; {turned_away} turned away" if screen.reasons else ""
+        found[screen.name] = f"{screen.rule}{count}"
     return found
 
 
-_FAULTS = (
+FAULTS = (
     "empty", "too_short", "too_long", "refusal", "leak", "same_options", "missing", "language",
     "no_option",
 )  # fmt: skip

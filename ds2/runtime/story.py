@@ -12,6 +12,7 @@ from typing import Any
 
 from ds2.config import RunConfig
 from ds2.runtime.plan import Unit, make_plan
+from ds2.runtime.screening import Listed, listed
 from ds2.store import RunStore, UnitRecord
 from signatures.errors import StoreError
 from signatures.records import Instruction, Keyword, Rejection, Row, Sample, Vote
@@ -201,26 +202,29 @@ class _Story:
 
     def _screens(self, state: str, outcome: Row | Rejection | None) -> list[dict[str, str]]:
         """Return each screen of this run and what it said of this unit."""
-        screens = {"duplicate": "exact duplicates"} if self._screens_duplicates else {}
         turned_away = None
         if isinstance(outcome, Rejection) and outcome.stage == "screen":
             turned_away = outcome.reason
-            screens.setdefault(outcome.reason, outcome.reason.replace("_", " "))
-        verdicts = []
-        for reason, name in screens.items():
-            verdict, detail = "passed", ""
-            if reason == turned_away and isinstance(outcome, Rejection):
+        verdicts, later = [], False
+        reached = state == "accepted" or isinstance(outcome, Rejection)
+        for screen in self._listed:
+            verdict, detail = "passed" if screen.reasons else "applied", ""
+            if turned_away in screen.reasons and isinstance(outcome, Rejection):
                 verdict, detail = "turned away", outcome.detail
-            elif state in {"surplus", "undecided"}:
+                later = True
+            elif not reached:
                 verdict = "not shown"
-            elif isinstance(outcome, Rejection) and outcome.instruction is None:
+            elif later or (isinstance(outcome, Rejection) and outcome.instruction is None):
                 verdict = "not reached"
-            verdicts.append({"screen": name, "verdict": verdict, "detail": detail})
+            verdicts.append({"screen": screen.name, "verdict": verdict, "detail": detail})
         return verdicts
 
     @cached_property
-    def _screens_duplicates(self) -> bool:
-        return bool(self._identity.get("config", {}).get("duplicates"))
+    def _listed(self) -> tuple[Listed, ...]:
+        config = self._identity.get("config")
+        if config is None:
+            return ()
+        return tuple(listed(RunConfig.model_validate(config), config["avoid"]))
 
 
 def _bank(folder: Path) -> dict[str, Keyword]:
