@@ -22,7 +22,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ds2", "optimizers", "programs", "signatures")
-FOLDERS = (*PACKAGES, "tests", "benchmarks", "runs")
+FOLDERS = (*PACKAGES, "tests", "benchmarks", "examples", "runs")
 HEAVY = (
     "dspy",
     "datasets",
