@@ -236,3 +236,10 @@ def test_the_gate_runs_lint_tests_and_demo_and_stops_at_the_first_failure() -> N
     assert "for goal in lint test demo; do" in gate
     if sys.platform != "win32":
         assert (ROOT / ".ci/run").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "examples", "docs"])
+def test_no_script_hides_a_package_from_its_neighbours(folder: str) -> None:
+    # `python benchmarks/scale.py` finds benchmarks/ before the packages.
+    scripts = {path.stem for path in (ROOT / folder).rglob("*.py")}
+    assert not scripts & {*PACKAGES, *sys.stdlib_module_names}

@@ -1,8 +1,8 @@
 """What each of DSPy's optimizers makes of each stage, on a teacher whose prompts matter.
 
-    python -m benchmarks.optimizers                       # gains: every stage, every optimizer
-    python -m benchmarks.optimizers --stages answers --optimizers mipro,gepa --width 3
-    python -m benchmarks.optimizers --null --seeds 20     # claims where nothing helps
+    python benchmarks/compiling.py                       # gains: every stage, every optimizer
+    python benchmarks/compiling.py --stages answers --optimizers mipro,gepa --width 3
+    python benchmarks/compiling.py --null --seeds 20     # claims where nothing helps
 
 The teacher has a sensitivity of 1 (`ds2/engines/teacher/sensitivity.py`), a judge and a proposer
 have none. Printed for each stage: the held-out score of the plain prompts, and the best that the
