@@ -7,7 +7,7 @@ BIN    := .venv/bin
 INPUTS := pyproject.toml constraints.txt
 RANGE  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: help demo test lint check format clean
+.PHONY: help demo test lint check format example clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -33,6 +33,9 @@ check: lint test ## Lint, then test
 format: .venv/.installed-dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+example: .venv/.installed-dev .venv/.browser ## Make the report in docs/example anew, with its pictures
+	$(BIN)/python docs/example/make.py
 
 clean: ## Remove the environment and caches; runs/ stays
 	rm -rf .venv build dist ds2_instruct.egg-info .mypy_cache .ruff_cache .pytest_cache \

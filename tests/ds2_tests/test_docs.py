@@ -119,3 +119,17 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         assert name in api
     home = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "fonts.googleapis" not in home
+
+
+def test_the_example_report_is_small_and_says_whose_rows_it_shows() -> None:
+    folder = ROOT / "docs" / "example"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 3_000_000
+    assert "2,000 of 2,000" in page
+    assert "These rows come from the simulated teacher" in page
+    pictures = {path.stem: path.read_bytes() for path in folder.glob("*.png")}
+    assert set(pictures) == {"report-light", "report-dark", "report-narrow"}
+    for name, picture in pictures.items():
+        assert len(picture) < 300_000
+        width = int.from_bytes(picture[16:20])  # of the header that a PNG begins with
+        assert width == (400 if name == "report-narrow" else 1280)
