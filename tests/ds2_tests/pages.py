@@ -56,7 +56,8 @@ def only_read(line: str) -> str | None:
         return "it serves until Ctrl-C"
     if words[1] in {"check", "compile", "tune"}:
         return "it needs an endpoint, or minutes"
-    for option in ("--api-base", "--model-for", "--model", "--upload", "--open", "--corpus"):
+    made = ("--program", "--config")  # by a compile or a study, which are not run here
+    for option in ("--api-base", "--model-for", "--model", "--upload", "--open", "--corpus", *made):
         if option in words:
             return f"{option} needs a model, a browser, the network or documents"
     sizes = [values.get("--target", ""), values.get("-n", ""), *_SIZED.findall(line)]
