@@ -10,7 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -252,12 +252,17 @@ class DS2Instruct(dspy.Module):
     def load(self, path: str | Path, **_: Any) -> None:
         """Take prompts and demos from a file that `save` wrote; language models stay as they are.
 
+        The judge of levels is optional on both sides: one that the file lacks keeps its own prompt,
+        one that this program lacks is left out.
+
         Raises:
             ProgramError: the file cannot be read, is of another task, or was made for signatures
                 that have changed since.
         """
         document = _read_program(Path(path))
-        for name, ours in (("task", self.task.name), ("signatures", self.signatures_hash())):
+        judged = any(name.startswith("level_judge.") for name in document.get("program") or ())
+        fresh = DS2Instruct(self.task, replace(self.config, level_judge=judged))
+        for name, ours in (("task", self.task.name), ("signatures", fresh.signatures_hash())):
             if document.get(name) != ours:
                 raise ProgramError.rule(
                     "Loading a program failed",
@@ -269,7 +274,6 @@ class DS2Instruct(dspy.Module):
                 )
         try:
             states = {name: {**state, "lm": None} for name, state in document["program"].items()}
-            fresh = DS2Instruct(self.task, self.config)
             fresh.load_state(states)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ProgramError.rule(
@@ -282,7 +286,8 @@ class DS2Instruct(dspy.Module):
             ) from error
         loaded = dict(fresh.named_predictors())
         for name, predictor in self.named_predictors():
-            predictor.signature, predictor.demos = loaded[name].signature, loaded[name].demos
+            if name in loaded:
+                predictor.signature, predictor.demos = loaded[name].signature, loaded[name].demos
 
 
 def _outcome(**parts: Any) -> dspy.Prediction:

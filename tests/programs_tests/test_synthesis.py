@@ -244,6 +244,19 @@ def test_what_was_compiled_comes_back_from_its_file_and_reaches_the_prompt(tmp_p
     assert fresh.fingerprint() == compiled().fingerprint()
 
 
+@pytest.mark.parametrize("saved", [False, True], ids=["without", "with"])
+def test_a_program_loads_with_or_without_the_judge_of_levels(saved: bool, tmp_path: Path) -> None:
+    compiled = DS2Instruct("gsm8k", ChainConfig(level_judge=saved))
+    demo = dspy.Example(question="What is 2 + 2?", reasoning="Add.", answer="4")
+    compiled.vote.draw.predict.demos = [demo]
+    compiled.save(tmp_path / "program.json")
+    for here in (False, True):
+        program = DS2Instruct("gsm8k", ChainConfig(level_judge=here))
+        program.load(tmp_path / "program.json")
+        assert program.vote.draw.predict.demos[0]["answer"] == "4"
+        assert any(name.startswith("level_judge") for name in program.prompts()) is here
+
+
 def test_a_saved_program_holds_no_language_model_and_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "program.json"
     program = compiled()
