@@ -146,8 +146,8 @@ class Planted(NamedTuple):
 
 
 FAULTY: tuple[Planted, ...] = (
-    Planted("empty", "..."),
-    Planted("empty", "?!"),
+    Planted("no_words", "..."),
+    Planted("no_words", "?!"),
     Planted("too_short", "What?"),
     Planted("too_short", "Compute it."),
     Planted("too_short", "何?", language="Japanese"),

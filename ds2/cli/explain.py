@@ -64,6 +64,9 @@ class _Page:
         if rejected is not None:
             reason = rejected["reason"].replace("_", " ")
             self._line(f"Rejected by the {rejected['stage']}: {reason}. {rejected['detail']}")
+            for name, value in (rejected["evidence"] or {}).items():
+                if value != "":
+                    self._line(f"{name.replace('_', ' ')}: {value}", "dim")
         if story["state"] == "surplus":
             self._line("Its level was full when its turn came.")
         if story["state"] == "undecided":

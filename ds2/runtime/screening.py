@@ -94,11 +94,17 @@ class Listed(NamedTuple):
 
 
 def listed(config: RunConfig, avoided: Sequence[str]) -> Iterator[Listed]:
-    """Yield the screens that a configuration asks for, cheapest first."""
+    """Yield the screens that a configuration asks for, in the order in which a unit meets them."""
+    if config.collapse:
+        rule = f"a keyword with {config.collapse} repeats in a row is retired"
+        yield Listed("collapse alarm", rule, ("collapsed",))
     if config.shuffle_options:
         yield Listed("options", "shuffled by the run's seed and the unit's place")
     if config.checks:
         yield Listed("instruction checks", "faults that show in the text", FAULTS)
+    if avoided:
+        rule = f"13-grams, 8-grams by coverage, edited copies, of {'; '.join(avoided)}"
+        yield Listed("benchmarks", rule, ("benchmark",))
     if config.duplicates:
         yield Listed("exact duplicates", "the same text", ("duplicate",))
         if config.near_duplicates < 1:
@@ -107,20 +113,14 @@ def listed(config: RunConfig, avoided: Sequence[str]) -> Iterator[Listed]:
     if config.family_cap:
         rule = f"at most {config.family_cap} rows that differ in their numbers only"
         yield Listed("families", rule, ("family",))
-    if avoided:
-        rule = f"13-grams, 8-grams by coverage, edited copies, of {'; '.join(avoided)}"
-        yield Listed("benchmarks", rule, ("benchmark",))
     if config.verify_level:
         yield Listed("levels", "a blind judge reads the level, at most one off", ("level",))
-    if config.collapse:
-        rule = f"a keyword with {config.collapse} repeats in a row is retired"
-        yield Listed("collapse alarm", rule, ("collapsed",))
 
 
 def described(
     config: RunConfig, avoided: Sequence[str], rejected: Mapping[str, int]
 ) -> dict[str, str]:
-    """Return for the card what each screen was told to do and what it turned away, cheapest first."""
+    """Return for the card what each screen was told to do and what it turned away."""
     found = {}
     for screen in listed(config, avoided):
         turned_away = sum(rejected.get(reason, 0) for reason in screen.reasons)
@@ -130,6 +130,6 @@ def described(
 
 
 FAULTS = (
-    "empty", "too_short", "too_long", "refusal", "leak", "same_options", "missing", "language",
+    "no_words", "too_short", "too_long", "refusal", "leak", "same_options", "missing", "language",
     "no_option",
 )  # fmt: skip

@@ -254,10 +254,16 @@ def _outcome(unit: UnitRecord | None) -> Row | Rejection | None:
     return kind.model_validate_json(unit.record)
 
 
-def _rejected(outcome: Row | Rejection | None) -> dict[str, str] | None:
+def _rejected(outcome: Row | Rejection | None) -> dict[str, Any] | None:
     if not isinstance(outcome, Rejection):
         return None
-    return {"stage": outcome.stage, "reason": outcome.reason, "detail": outcome.detail}
+    evidence = outcome.evidence
+    return {
+        "stage": outcome.stage,
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+        "evidence": evidence and evidence.model_dump(mode="json", exclude_none=True),
+    }
 
 
 def _instruction(written: Instruction) -> dict[str, Any]:

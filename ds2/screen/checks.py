@@ -2,7 +2,7 @@
 
 | reason | the instruction is turned down where |
 | --- | --- |
-| `empty` | the question has no letter and no digit |
+| `no_words` | the question has no letter and no digit |
 | `too_short` | it has under 3 words (6 signs where words are not spaced) |
 | `too_long` | the question is above 6,000 characters, or all of it above 30,000 |
 | `refusal` | the question opens as a reply of a model that refuses, or that offers to help |
@@ -124,7 +124,7 @@ def check_length(instruction: Instruction, language: str) -> Fault | None:  # no
     """Return a fault where there is nothing, too little or too much to read."""
     question = instruction.question
     if not any(c.isalnum() for c in question):
-        return Fault("empty", "The question has no word.", question[:_SHOWN])
+        return Fault("no_words", "The question has no word.", question[:_SHOWN])
     found = words(question)
     signs = sum(len(word.text) for word in found)
     spaced = not any(len(w.text) == 1 and not w.text.isascii() for w in found)

@@ -132,6 +132,7 @@ def test_a_duplicate_names_the_unit_it_repeats(tmp_path: Path) -> None:
     go(tmp_path, 6, resolve=Meddler(one_question).resolve, candidates=8)
     story = read_story(tmp_path, "1")
     [screen] = [s for s in story["screens"] if s["verdict"] == "turned away"]
+    assert story["rejected"]["evidence"]["place"] == 0
     assert (screen["verdict"], screen["detail"]) == (
         "turned away",
         "It says the same as unit 0.",

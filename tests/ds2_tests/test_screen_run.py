@@ -33,6 +33,15 @@ def accepted(out: Path) -> Iterator[Row]:
         yield from [Row.model_validate_json(unit.record) for unit in store.units("accepted")]
 
 
+def written(out: Path) -> dict[int, str]:
+    """Return the question of each rejected unit that got so far, by its place."""
+    with RunStore(out) as store:
+        units = [
+            (u.place, Rejection.model_validate_json(u.record)) for u in store.units("rejected")
+        ]
+    return {place: r.instruction.question for place, r in units if r.instruction is not None}
+
+
 def avoid_file(path: Path, questions: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"question": q}) + "\n" for q in questions), "utf-8")
@@ -68,6 +77,18 @@ def test_what_a_benchmark_holds_is_written_by_no_row(plain: Path, tmp_path: Path
     card = (out / "dataset" / "README.md").read_text("utf-8")
     assert "bench.jsonl: 2 questions" in card
     assert str(tmp_path) not in card
+    place = next(p for p, q in written(out).items() if q == leaked)
+    story = json.loads(CliRunner().invoke(app, ["explain", str(out), str(place), "--json"]).output)
+    assert story["rejected"]["evidence"]["benchmark_row"] == 2
+    assert [(s["screen"], s["verdict"]) for s in story["screens"]] == [
+        ("collapse alarm", "passed"),
+        ("options", "applied"),
+        ("instruction checks", "passed"),
+        ("benchmarks", "turned away"),
+        ("exact duplicates", "not reached"),
+        ("near-duplicates", "not reached"),
+        ("families", "not reached"),
+    ]
     # The same questions in another place are the same run; others are another one.
     moved = avoid_file(tmp_path / "b" / "bench.jsonl", questions)
     again = go(out, 12, avoid=(str(moved),))
