@@ -24,6 +24,9 @@ def report_command(
             metavar="lexical|FOLDER", help="Also measure diversity in an embedding (see ds2 stats)."
         ),
     ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="Folder of a `ds2 tune` study: draw its Pareto front too.")
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Draw a run as one HTML file: figures, coverage, votes, cost, prompts, and every row to open.
@@ -33,7 +36,7 @@ def report_command(
     from ds2.runtime.reporting import ReportRequest, write_report
 
     _check(runs)
-    path = write_report(ReportRequest(tuple(runs), out, _number(rows), embedding))
+    path = write_report(ReportRequest(tuple(runs), out, _number(rows), embedding, study))
     typer.echo(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if open_it:
         typer.launch(path.resolve().as_uri())

@@ -222,7 +222,7 @@ def lines(words: Words, series: Sequence[Series], *, unit: str) -> Chart:
         ),
         ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), _short(t)) for t in ticks),
         axis=tuple(
-            Tick(round(_LEFT + t / last * wide, 1), f"{_short(t)} {unit}")
+            Tick(round(_LEFT + t / last * wide, 1), f"{_short(t)} {unit}".strip())
             for t in across
             if t <= last
         ),

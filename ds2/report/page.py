@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,6 +59,15 @@ class Moment(NamedTuple):
     in_flight: float
 
 
+class Front(NamedTuple):
+    """The Pareto front of a study: its name, the titles of both objectives, and (x, y, settings)."""
+
+    study: str
+    cost: str
+    quality: str
+    points: tuple[tuple[float, float, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
     """All that a page shows of one run.
@@ -79,7 +88,7 @@ class ReportFacts:
         compiled: what compiling changed, as lines of a diff; empty for the plain prompts.
         settings: what was asked, name and value.
         notices: what its reader should know.
-        front: the Pareto front of the study it was tuned by: name, cost, quality.
+        front: the Pareto front of the study it was tuned by; None where none was given.
     """
 
     name: str
@@ -99,7 +108,7 @@ class ReportFacts:
     compiled: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
-    front: tuple[tuple[str, float, float], ...] = field(default=())
+    front: Front | None = None
 
 
 class Difference(NamedTuple):
@@ -252,6 +261,8 @@ def _charts(run: ReportFacts, prefix: str) -> dict[str, Chart]:
     }
     if figures.balance is not None:
         charts["balance"] = _balance(figures.balance, prefix)
+    if run.front is not None and run.front.points:
+        charts["front"] = _front(run.front, prefix)
     if len(run.moments) > 1:
         charts["rate"] = _rate(run, prefix)
         charts["flight"] = _flight(run, prefix)
@@ -331,6 +342,18 @@ def _flight(run: ReportFacts, prefix: str) -> Chart:
     )
     points = tuple((moment.at_s / 60, moment.in_flight) for moment in run.moments)
     return lines(words, [Series("calls in flight", "c3", points)], unit="min")
+
+
+def _front(front: Front, prefix: str) -> Chart:
+    words = Words(
+        f"{prefix}-front",
+        f"Pareto front of {shown(front.study, 80)}",
+        f"{front.quality} against {front.cost}: no trial that was tried is better in both.",
+        (front.cost, front.quality),
+        note=f"Across: {front.cost}. Upwards: {front.quality}.",
+    )
+    points = tuple(sorted((round(x, 4), round(y, 4)) for x, y, _ in front.points))
+    return lines(words, [Series(front.quality, "c1", points)], unit="")
 
 
 def _bin(number: int) -> str:

@@ -31,6 +31,7 @@ def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, 
         "teacher": backends["answers"].teacher,
         "fixed_temperature": backends["answers"].fixed_temperature,
         "corpus": request.corpus.facts if request.corpus else None,
+        "program": None if request.program is None else str(request.program),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ds2.report.page import (
     Difference,
     Embedded,
     Figure,
+    Front,
     Moment,
     ReportFacts,
     Stage,
@@ -28,6 +29,7 @@ from ds2.runtime.comparison import compare, figure_counter, units_of
 from ds2.runtime.costs import Cost, run_cost, total
 from ds2.runtime.heartbeat import HISTORY
 from ds2.runtime.past import PastRun, read_run
+from signatures.errors import OutputError
 from signatures.records import Keyword
 
 SAMPLE_ROWS = 2_000
@@ -43,12 +45,14 @@ class ReportRequest:
         out: the file; None means `report.html` in the first folder.
         rows: most units that can be opened, over all runs; None for all.
         embedding: also measure diversity by it.
+        study: the folder of a `ds2 tune` study, whose Pareto front is drawn too.
     """
 
     runs: tuple[Path, ...]
     out: Path | None = None
     rows: int | None = SAMPLE_ROWS
     embedding: str | None = None
+    study: Path | None = None
 
 
 def write_report(request: ReportRequest) -> Path:
@@ -69,11 +73,12 @@ def write_report(request: ReportRequest) -> Path:
 def report_page(request: ReportRequest, *, refresh_s: int | None = None) -> str:
     """Return the page itself; `refresh_s` reloads it, for a run that goes on."""
     facts, rows, whole = [], [], 0
+    front = None if request.study is None else _front(request.study)
     share = None if request.rows is None else max(1, request.rows // len(request.runs))
     for number, folder in enumerate(request.runs):
         past = read_run(folder)
         found = _read(past, number, share, request.embedding)
-        facts.append(_facts(past, found))
+        facts.append(replace(_facts(past, found), front=front))
         rows.extend(found.rows)
         whole += found.whole
     differences: Sequence[Difference] = ()
@@ -155,6 +160,7 @@ def _facts(past: PastRun, found: _Found) -> ReportFacts:
         stages=tuple(_stages(summary, found.costs)),
         moments=found.moments,
         prompts=tuple((stage, _prompt(prompt)) for stage, prompt in found.prompts.items()),
+        compiled=_compiled(past),
         settings=tuple(_settings(past.settings)),
         notices=tuple(
             n for n in summary.get("notices", ()) if not (simulated and "simulated" in n)
@@ -238,6 +244,37 @@ def _prompt(stored: str) -> str:
     system, messages, *_ = json.loads(stored)
     parts = [("system", system), *messages]
     return shown("\n\n".join(f"--- {role} ---\n{text}" for role, text in parts if text), _PROMPT)
+
+
+def _compiled(past: PastRun) -> tuple[str, ...]:
+    """Return what compiling changed, which `ds2 compile` keeps beside the program."""
+    program = past.settings.get("program")
+    path = Path(str(program)).with_name("prompts.diff")
+    if program is None or not path.is_file():
+        return ()
+    return tuple(path.read_text("utf-8", "replace").splitlines())
+
+
+def _front(study: Path) -> Front:
+    path = study / "trials.json"
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        quality, cost = (
+            next(o for o in told["objectives"] if o["higher"] is higher) for higher in (True, False)
+        )
+        points = tuple(
+            (float(trial[cost["name"]]), float(trial[quality["name"]]), str(trial["settings"]))
+            for trial in told["front"]
+        )
+        return Front(str(told["study"]), str(cost["title"]), str(quality["title"]), points)
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        raise OutputError.rule(
+            "Drawing a report failed",
+            name="--study",
+            rule="be the folder of a `ds2 tune` study, with its trials.json",
+            value=f"{study} ({type(error).__name__})",
+            todo="Give the folder that `ds2 tune` named at its end.",
+        ) from error
 
 
 def _differences(first: Path, second: Path) -> tuple[Difference, ...]:

@@ -20,6 +20,7 @@ from ds2.cli.app import app
 from ds2.report.charts import Item, Series, Words, bars, columns, lines
 from ds2.report.shown import script_json, shown
 from ds2.runtime.reporting import ReportRequest, report_page, write_report
+from programs.synthesis import DS2Instruct
 from signatures.errors import OutputError
 
 
@@ -142,6 +143,32 @@ def test_two_runs_stand_side_by_side(run: Path, tmp_path: Path) -> None:
     assert '<th scope="row">run.seed</th><td>0</td><td>3</td>' in page
     assert {row["u"] for row in data_of(page)["rows"]} == {0, 1}
     assert '<option value="1">other</option>' in page
+
+
+def test_what_compiling_changed_and_the_front_of_a_study_are_shown(tmp_path: Path) -> None:
+    compiled = tmp_path / "better"
+    compiled.mkdir()
+    DS2Instruct("gsm8k").save(compiled / "program.json")
+    (compiled / "prompts.diff").write_text("## vote.draw\n-old <b>words</b>\n+new words\n", "utf-8")
+    go(tmp_path / "run", 6, program=compiled / "program.json")
+    study = tmp_path / "study"
+    study.mkdir()
+    objectives = [
+        {"name": "q", "higher": True, "title": "precision"},
+        {"name": "c", "higher": False, "title": "samples a row"},
+    ]
+    front = [{"q": 0.9, "c": 4.0, "settings": {}}, {"q": 0.8, "c": 2.0, "settings": {}}]
+    told = {"study": "mine", "objectives": objectives, "front": front}
+    (study / "trials.json").write_text(json.dumps(told), "utf-8")
+    page = report_page(ReportRequest((tmp_path / "run",), study=study))
+    assert Elements(page).unclosed == []
+    assert "+new words" in page
+    assert "-old &lt;b&gt;words" in page
+    assert "Pareto front of mine" in page
+    assert '<th scope="row">2</th><td>0.8</td>' in page
+    (study / "trials.json").write_text("{}", "utf-8")
+    with pytest.raises(OutputError, match="--study must be the folder"):
+        report_page(ReportRequest((tmp_path / "run",), study=study))
 
 
 def test_the_report_of_a_run_that_made_nothing_says_so(tmp_path: Path) -> None:
