@@ -23,6 +23,9 @@ from signatures.records import Row, canonical_json, valid_text
 from signatures.task import AnswerKind, TaskSpec
 
 END = "<!-- ds2: the lines above are written by every run; write your own below this one -->"
+# What timing may change stands apart, below the machine part, whose bytes are those of the rows.
+RUN_BEGIN = "<!-- ds2: how this dataset was last made; timing may change these lines -->"
+RUN_END = "<!-- ds2: end of how it was made -->"
 
 _LICENCE = (
     "The rows are text of the models named above; the terms of those models decide what they may be used "
@@ -126,9 +129,36 @@ def write_card(facts: CardFacts, folder: Path) -> Path:
 
 
 def own_part(card: str) -> str:
-    """Return what a person wrote: all that follows the closing line of the machine part."""
+    """Return what a person wrote: all below the machine part, but for the part about the run."""
     _, found, own = card.partition(f"\n{END}\n")
-    return own if found else f"\n{card}"
+    if not found:
+        return f"\n{card}"
+    before, begun, rest = own.partition(f"\n{RUN_BEGIN}\n")
+    _, ended, after = rest.partition(f"\n{RUN_END}\n")
+    return before + after if begun and ended else own
+
+
+def write_run_part(folder: Path, facts: Mapping[str, str]) -> None:
+    """Write into a card, below its machine part, how the rows were made: cost, surplus, versions.
+
+    Args:
+        folder: the dataset folder, with its card.
+        facts: name and value, in the order in which they are to stand.
+
+    Raises:
+        OutputError: the card cannot be read or written.
+    """
+    path = folder / "README.md"
+    with writing(path):
+        old = path.read_text("utf-8", "surrogateescape")
+    machine, _, _ = old.partition(f"\n{END}\n")
+    lines = ["| | |", "| --- | --- |"]
+    lines += [f"| {_inline(name)} | {_inline(value)} |" for name, value in facts.items()]
+    told = "\n".join(["## How it was last made", "", *lines])
+    part = f"\n{RUN_BEGIN}\n\n{told}\n\n{RUN_END}\n"
+    text = f"{machine}\n{END}\n{part}{own_part(old)}".encode("utf-8", "surrogateescape")
+    with replacing(path) as temp, writing(path):
+        temp.write_bytes(text)
 
 
 def machine_part(facts: CardFacts) -> str:

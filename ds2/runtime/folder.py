@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ds2.config import RunConfig
 from ds2.engines.base import Backend
-from ds2.output.card import CardFacts, write_card
+from ds2.output.card import CardFacts, write_card, write_run_part
 from ds2.output.dataset import DatasetFiles, write_dataset
 from ds2.output.files import replacing
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.screening import described
 from ds2.runtime.session import RunRequest
+from ds2.runtime.summary import RunSummary
 from ds2.store import RunStore
 from signatures.records import Row
 from signatures.task import TaskSpec
@@ -89,6 +91,23 @@ def card_facts(
         screens=described(config, identity["config"]["avoid"], rejected),
         seeds={"run": config.seed},
     )
+
+
+def write_making(folder: Path, summary: RunSummary) -> None:
+    """Write into the card of a run what timing may change: cost, calls, surplus, time, versions."""
+    cost = "unknown" if summary.cost_usd is None else f"{summary.cost_usd:.6g} USD"
+    each = "unknown" if summary.row_usd is None else f"{summary.row_usd:.6g} USD"
+    names = ("ds2-instruct", "dspy", "pyarrow")
+    facts = {
+        "cost": cost,
+        "cost of an accepted row": each,
+        "calls": f"{summary.calls:,}",
+        "of them for surplus units": f"{summary.surplus_calls:,}",
+        "surplus units": f"{summary.ledger['surplus']:,}",
+        "time of the last process": f"{summary.wall_s:g} s",
+        "versions": ", ".join(f"{name} {version(name)}" for name in names),
+    }
+    write_run_part(folder / "dataset", facts)
 
 
 def accepted_rows(store: RunStore) -> Iterator[Row]:

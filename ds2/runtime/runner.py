@@ -20,7 +20,7 @@ from ds2.fingerprint import fingerprint
 from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.examples import example_of
-from ds2.runtime.folder import resolved, write_json, write_rows
+from ds2.runtime.folder import resolved, write_json, write_making, write_rows
 from ds2.runtime.grounding import bank_facts, corpus_notices, write_passages
 from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
@@ -266,7 +266,8 @@ class _Job:
         store, request = self.store, self.request
         store.flush()
         problem = self.ledger.imbalance(store.counts())
-        if problem is None and self.keywords and not self._would_shrink(ended):
+        writes = problem is None and bool(self.keywords) and not self._would_shrink(ended)
+        if writes:
             rows = write_rows(request, store, self.backends, self.identity, self.ledger)
             if rows != self.ledger.accepted:
                 problem = f"accepted {self.ledger.accepted}, but {rows} rows written"
@@ -274,6 +275,8 @@ class _Job:
                 write_passages(request.out, request.corpus, store, self.read)
         summary = self._summary(ended, logged, began_s, problem)
         summary.write(request.out)
+        if writes:
+            write_making(request.out, summary)
         if problem is not None:
             raise unbalanced(request.out, problem) from ended.error
         if ended.status == "complete":

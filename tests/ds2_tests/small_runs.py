@@ -18,6 +18,7 @@ from ds2.config import BudgetConfig, EngineConfig, preset
 from ds2.corpus.corpus import Corpus
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.teacher import Teacher, simulated_backend
+from ds2.output.card import END
 from ds2.output.dataset import dataset_shards
 from ds2.runtime.runner import Observer, Progress, run
 from ds2.runtime.session import Resolver, RunRequest
@@ -82,10 +83,10 @@ def adds_up(ledger: dict[str, Any]) -> bool:
 
 
 def dataset_bytes(out: Path) -> dict[str, bytes]:
-    """Return what RUN.md calls the bytes of a run: the Parquet files and the card."""
+    """Return what RUN.md calls the bytes of a run: the Parquet files and the card's machine part."""
     folder = out / "dataset"
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes().partition(END.encode())[0]
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

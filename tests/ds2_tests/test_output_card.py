@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ds2.output.card import END, CardFacts, machine_part, write_card
+from ds2.output.card import (
+    END,
+    RUN_BEGIN,
+    RUN_END,
+    CardFacts,
+    machine_part,
+    write_card,
+    write_run_part,
+)
 from ds2.output.counts import RowCounter, RowCounts
 from ds2.output.dataset import write_dataset
 from signatures.bloom import BloomLevel
@@ -231,3 +239,18 @@ def test_an_unwritable_card_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="must be writable"):
         write_card(facts(), tmp_path / "file")
+
+
+def test_how_it_was_made_stands_apart_and_a_persons_words_stay(tmp_path: Path) -> None:
+    card = write_card(facts(), tmp_path)
+    card.write_text(card.read_text("utf-8") + "\nMy words.\n", "utf-8")
+    machine = machine_part(facts())
+    for cost in ("1 USD", "2 <b>USD</b>"):
+        write_run_part(tmp_path, {"cost": cost})
+        text = card.read_text("utf-8")
+        assert text.startswith(machine)
+        assert text.endswith("\nMy words.\n")
+        assert text.count(RUN_BEGIN) == text.count(RUN_END) == 1
+    assert "| cost | 2 &#60;b&#62;USD&#60;/b&#62; |" in text
+    write_card(facts(), tmp_path)
+    assert card.read_text("utf-8") == machine + "\nMy words.\n"
