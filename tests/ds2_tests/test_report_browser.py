@@ -227,11 +227,12 @@ def test_everything_can_be_reached_by_the_keyboard(chromium: Any, plain: Path) -
         assert page.evaluate("document.activeElement.className") == "skip"
         page.focus("#list > li summary")
         page.keyboard.press("Enter")
+        page.locator("#list .body").wait_for()  # what a row holds is built a moment after it opens
         assert page.locator("#list .body").count() == 1
         tree = page.locator("details.tree summary")
         tree.focus()
         page.keyboard.press("Enter")
-        assert page.locator("details.tree button.link").first.is_visible()
+        page.locator("details.tree button.link").first.wait_for()
 
 
 def test_twenty_thousand_rows_can_still_be_used(chromium: Any, plain: Path, tmp_path: Path) -> None:
