@@ -19,15 +19,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from ds2.lock import RunLock, damaged
 from signatures.errors import StoreError
 from signatures.receipts import Receipt
 from signatures.records import content_id, valid_text
 
 SCHEMA_VERSION = 1
 STORE_NAME = "store.sqlite"
-LOCK_NAME = "lock.sqlite"
 BATCH = 1000
-LOCK_WAIT_S = 1.0  # longer than a look at whether a run is under way holds the lock's file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -94,54 +93,6 @@ class Usage:
     unreported: int
 
 
-class RunLock:
-    """The lock of a run folder: held by one process, released when that process ends in any way."""
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            self._connection = sqlite3.connect(
-                folder / LOCK_NAME, isolation_level=None, timeout=LOCK_WAIT_S
-            )
-        except sqlite3.Error as error:
-            raise _damaged(folder, error, LOCK_NAME) from error
-        try:
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            self._connection.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise _damaged(folder, error, LOCK_NAME) from error
-            raise StoreError.rule(
-                "Opening the run failed",
-                unit=str(folder),
-                name="the run folder",
-                rule="be used by one process at a time",
-                value=str(error),
-                todo="Wait for the other run to end, or choose another --out.",
-            ) from error
-
-    def close(self) -> None:
-        """Release the lock."""
-        self._connection.close()
-
-
-def is_running(folder: Path) -> bool:
-    """Return whether a process holds the lock of a run folder; the folder is only looked at."""
-    path = folder / LOCK_NAME
-    if not path.is_file():
-        return False
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            return True
-        raise _damaged(folder, error, LOCK_NAME) from error
-    finally:
-        connection.close()
-    return False
-
-
 class RunStore:
     """The open store of one run: a call log (see `ds2.engines.logged.CallLog`) and a ledger.
 
@@ -171,7 +122,7 @@ class RunStore:
             self._prepare()
         except sqlite3.Error as error:
             self._release()
-            raise _damaged(folder, error) from error
+            raise damaged(folder, error, STORE_NAME) from error
         except StoreError:
             self._release()
             raise
@@ -425,7 +376,7 @@ class RunStore:
                 results = self._transact(batch)
             except sqlite3.Error as error:
                 # Disk full, torn file: nothing of this batch stands, and nothing after it may.
-                self._failure = _damaged(self.folder, error)
+                self._failure = damaged(self.folder, error, STORE_NAME)
                 self._failure.__cause__ = error
             except Exception as error:  # noqa: BLE001 - a bug; whoever waits raises it
                 self._failure = error
@@ -554,15 +505,4 @@ def _no_run(folder: Path, value: str) -> StoreError:
         rule=f"be that of a run, with its {STORE_NAME}",
         value=value,
         todo="Name the folder of a run, such as runs/gsm8k-60.",
-    )
-
-
-def _damaged(folder: Path, error: Exception, name: str = STORE_NAME) -> StoreError:
-    return StoreError.rule(
-        "Using the run store failed",
-        unit=str(folder),
-        name=name,
-        rule="be a readable and writable SQLite file on a disk with room",
-        value=f"{type(error).__name__}: {error}",
-        todo="Free space or mend the folder, then give the same command again: what was committed is kept.",
     )

@@ -24,9 +24,10 @@ from ds2.engines.prices import given_price
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
+from ds2.lock import LOCK_NAME
 from ds2.runtime.screening import screens_version
 from ds2.screen.avoid import Avoided
-from ds2.store import LOCK_NAME, STORE_NAME, RunStore
+from ds2.store import STORE_NAME, RunStore
 from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
 from programs.stopping import Calibrated, parse_policy

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ds2.config import preset
+from ds2.lock import is_running
 from ds2.runtime.costs import Cost, run_cost, total
 from ds2.runtime.heartbeat import META
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.summary import stage_usage
-from ds2.store import RunStore, is_running
+from ds2.store import RunStore
 
 SILENT_S = 30.0  # a run that lives beats every two seconds
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ds2.lock import is_running
 from ds2.output.card import END, machine_part
 from ds2.output.dataset import DatasetFiles, write_dataset
 from ds2.runtime.folder import accepted_rows, card_facts
@@ -17,7 +18,7 @@ from ds2.screen.avoid import read_avoided
 from ds2.screen.options import names_option
 from ds2.screen.own import OwnScreens
 from ds2.screen.verdicts import off_level
-from ds2.store import RunStore, UnitRecord, is_running
+from ds2.store import RunStore, UnitRecord
 from signatures.errors import OutputError
 from signatures.records import Instruction, Rejection, Row
 

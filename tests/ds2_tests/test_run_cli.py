@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from small_runs import dataset_bytes, rows_of, tree
 
-from ds2.store import LOCK_NAME, STORE_NAME, RunStore
+from ds2.lock import LOCK_NAME
+from ds2.store import STORE_NAME, RunStore
 from programs.synthesis import DS2Instruct
 
 Command = Callable[..., Any]

@@ -16,10 +16,11 @@ from dspy import lm15
 from small_runs import Meddler, adds_up, failing_after, go, gone, tree
 
 from ds2.engines.retry import RetryPolicy
+from ds2.lock import LOCK_NAME, is_running
 from ds2.runtime import heartbeat
 from ds2.runtime.heartbeat import META
 from ds2.runtime.status import RunStatus, read_status
-from ds2.store import LOCK_NAME, STORE_NAME, RunStore, is_running
+from ds2.store import STORE_NAME, RunStore
 from signatures.errors import StageError, StoreError
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ds2.store import LOCK_NAME, STORE_NAME, RunStore, UnitRecord, Usage, is_running
+from ds2.lock import LOCK_NAME, is_running
+from ds2.store import STORE_NAME, RunStore, UnitRecord, Usage
 from signatures.errors import StoreError
 from signatures.receipts import Receipt
 

@@ -14,8 +14,8 @@ from small_runs import go, tree
 from typer.testing import CliRunner
 
 from ds2.cli.app import app
+from ds2.lock import RunLock
 from ds2.runtime.verifying import verify_run
-from ds2.store import RunLock
 from signatures.errors import OutputError
 
 
