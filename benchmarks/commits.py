@@ -10,14 +10,13 @@ every promised reply through a loss of power.
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ds2.store import RunStore
+from ds2.commits import SCHEMA, Reply, reply_of, transact
 from signatures.receipts import Receipt
 
 BATCHES = (1, 10, 100)
@@ -39,52 +38,30 @@ class Cost(NamedTuple):
     cpu_ms: float
 
 
-class _Collecting(RunStore):
-    """A store whose writes are kept for the benchmark to commit, in place of its writer."""
-
-    writes: list[Any] | None = None
-
-    def _submit(self, work: Any) -> Future[Any]:
-        if self.writes is None:
-            return super()._submit(work)
-        self.writes.append(work)
-        return Future()
-
-
 def measure(folder: Path, level: str, batch: int, calls: int) -> Cost:
     """Return the cost of writing `calls` replies in batches of one size."""
-    with tempfile.TemporaryDirectory(dir=folder) as name, _Collecting(Path(name)) as store:
-        store._writer_connection.execute(f"PRAGMA synchronous={level}")
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        connection = sqlite3.connect(Path(name) / "store.sqlite", isolation_level=None)
+        connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous={level}; {SCHEMA}")
         commits = max(1, calls // batch)
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
-        for numbers in _batches(commits, batch):
-            _commit(store, numbers)
+        for number in range(commits):
+            transact(connection, [_reply(number * batch + i) for i in range(batch)])
         wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+        connection.close()
     made = commits * batch
     return Cost(made / wall_s, 1000 * wall_s / commits, 1000 * cpu_s / made)
 
 
-def _batches(commits: int, batch: int) -> Iterator[range]:
-    return (range(i * batch, (i + 1) * batch) for i in range(commits))
-
-
-def _commit(store: _Collecting, numbers: range) -> None:
-    store.writes = []
-    for number in numbers:
-        store.put(
-            Receipt(f"{number:016x}", REPLY, "stop", "", "model", 700, 300, 0),
-            stage="answers",
-            place=number,
-            prompt=f"{PROMPT}{number // DRAWS}",
-            options='{"max_tokens":2048,"temperature":0.7}',
-            latency_s=0.5,
-        )
-    writes, store.writes = store.writes, None
-    connection = store._writer_connection
-    connection.execute("BEGIN IMMEDIATE")
-    for write in writes:
-        write(connection)
-    connection.execute("COMMIT")
+def _reply(number: int) -> Reply:
+    return reply_of(
+        Receipt(f"{number:016x}", REPLY, "stop", "", "model", 700, 300, 0),
+        stage="answers",
+        place=number,
+        prompt=f"{PROMPT}{number // DRAWS}",
+        options='{"max_tokens":2048,"temperature":0.7}',
+        latency_s=0.5,
+    )
 
 
 def main() -> None:

@@ -5,9 +5,9 @@
 Servers run in processes of their own, latency is drawn evenly from 0.25 to 0.75 s, so that C calls in
 flight can make C / 0.5 calls a second at best: the ideal. Four tables, in Markdown:
 
-- calls: `dspy.ChainOfThought` over our language model (logged to a real store, and in memory), over
-  stock DSPy (its native engine, and LiteLLM), DSPy's core over an engine that only sleeps, and a bare
-  client loop; against a server that does nothing but wait;
+- calls: `dspy.ChainOfThought` over our language model (as a run has it, logged to a real store; and
+  as `make_lm` gives it, logged in memory), over stock DSPy (its native engine, and LiteLLM), DSPy's
+  core over an engine that only sleeps, and a bare client loop; against a server that only waits;
 - goals: what the README promises of them;
 - pipeline: whole runs of `ds2 run` against `ds2 simulate`, evenly drawn and heavy-tailed latency,
   without and with hedging; the ideal is that of the calls the run made;
@@ -208,13 +208,19 @@ class AsyncSleeper(Sleeper):
         return self.said(request)
 
 
-async def chain(lm: Any, width: int, seconds: float, *, plain: bool = False) -> Rate:
+def quiet() -> Any:
+    """Return the context of a language model alone: no history, no trace."""
+    import dspy
+
+    return dspy.context(adapter=dspy.ChatAdapter(), disable_history=True, trace=None)
+
+
+async def chain(lm: Any, width: int, seconds: float, context: Any) -> Rate:
     """Return the rate of `dspy.ChainOfThought` over a language model, another question each call."""
     import dspy
 
     solve = dspy.ChainOfThought("question -> answer")
-    quiet: dict[str, Any] = {} if plain else {"disable_history": True, "trace": None}
-    with dspy.context(lm=lm, adapter=dspy.ChatAdapter(), **quiet):
+    with context, dspy.context(lm=lm):
 
         def call(number: int) -> Any:
             config = {"rollout_id": number, "temperature": 0.7}
@@ -224,10 +230,11 @@ async def chain(lm: Any, width: int, seconds: float, *, plain: bool = False) -> 
 
 
 async def ours(url: str, width: int, seconds: float, *, stored: bool) -> Rate:
-    """Return the rate of our language model, as a run has it."""
+    """Return the rate of our language model: as a run has it, or as `make_lm` gives it."""
     from ds2.engines.lm import engine_of, limiter_for, logged_lm
     from ds2.engines.logged import MemoryLog
     from ds2.engines.resolve import resolve_backend
+    from ds2.runtime.session import quiet_dspy
     from ds2.store import RunStore
 
     backend = resolve_backend("simulated", api_base=url, concurrency=width, environ={})
@@ -235,7 +242,7 @@ async def ours(url: str, width: int, seconds: float, *, stored: bool) -> Rate:
         log: Any = RunStore(Path(folder)) if stored else MemoryLog()
         lm = logged_lm(backend, log=log, limiter=limiter_for(backend, width))
         try:
-            return await chain(lm, width, seconds)
+            return await chain(lm, width, seconds, quiet_dspy("chat") if stored else quiet())
         finally:
             await engine_of(lm).aclose()
             if stored:
@@ -250,13 +257,13 @@ def clients(url: str) -> dict[str, Callable[[int, float], Any]]:
 
         # As DSPy's own guide has it: nothing is switched off but the cache.
         lm = dspy.LM("openai/simulated", api_base=url, api_key="none", cache=False, **engine)
-        return lambda width, seconds: chain(lm, width, seconds, plain=True)
+        return lambda width, seconds: chain(lm, width, seconds, dspy.context())
 
     def core(width: int, seconds: float) -> Any:
         import dspy
 
         lm = dspy.LM("local/m", engine=Sleeper(), async_engine=AsyncSleeper(), cache=False)
-        return chain(lm, width, seconds)
+        return chain(lm, width, seconds, quiet())
 
     return {
         "DS2, logged to a store": lambda w, s: ours(url, w, s, stored=True),

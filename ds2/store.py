@@ -1,68 +1,34 @@
 """The run store: the call log and the ledger of one run, in SQLite.
 
-One writer thread commits whatever waits as soon as it is idle (group commit, no timer), with
-`synchronous=FULL`, because replies cost money. Readers have a connection of their own. A second
-file holds the lock of the run; it dies with its process, on every system that SQLite knows. Who
-opens a store without the lock can only read, and neither waits for the run nor makes it wait.
+One thread commits whatever waits (`ds2.commits`), with `synchronous=FULL`, because replies cost
+money. Readers have a connection of their own. A second file holds the lock of the run; it dies with
+its process, on every system that SQLite knows. Who opens a store without the lock can only read, and
+neither waits for the run nor makes it wait.
 """
 
 from __future__ import annotations
 
 import json
-import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from ds2.commits import RECEIPT, SCHEMA, Committer, Reply, reply_of
 from ds2.lock import RunLock, damaged
 from signatures.errors import StoreError
 from signatures.receipts import Receipt
-from signatures.records import content_id, valid_text
 
 SCHEMA_VERSION = 1
 STORE_NAME = "store.sqlite"
-BATCH = 1000
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS prompts (id TEXT PRIMARY KEY, prompt TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS calls (
-  key TEXT PRIMARY KEY,
-  stage TEXT NOT NULL,
-  place INTEGER NOT NULL,
-  prompt_id TEXT NOT NULL,
-  options TEXT NOT NULL,
-  text TEXT NOT NULL,
-  finish_reason TEXT NOT NULL,
-  thinking TEXT NOT NULL,
-  model TEXT NOT NULL,
-  input_tokens INTEGER,
-  output_tokens INTEGER,
-  reasoning_tokens INTEGER,
-  latency_s REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS calls_cost
-  ON calls (stage, place, input_tokens, output_tokens, reasoning_tokens);
-CREATE TABLE IF NOT EXISTS units (
-  place INTEGER PRIMARY KEY,
-  state TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  record TEXT NOT NULL
-);
-"""
 
 _USAGE = (
     "SELECT stage, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
     " coalesce(sum(reasoning_tokens), 0), sum(input_tokens IS NULL OR output_tokens IS NULL)"
     " FROM calls GROUP BY 1"
-)
-_RECEIPT = (
-    "key, text, finish_reason, thinking, model, input_tokens, output_tokens, reasoning_tokens"
 )
 
 
@@ -113,11 +79,9 @@ class RunStore:
         self._writes = lock
         self._lock = RunLock(folder) if lock else None
         self._read_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._failure: Exception | None = None
         self._usage: dict[str, list[int]] = {}
         self._connections: list[sqlite3.Connection] = []
-        self._thread: threading.Thread | None = None
+        self._committer: Committer | None = None
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -127,13 +91,16 @@ class RunStore:
             self._release()
             raise
         if lock:
-            self._thread = threading.Thread(target=self._write_on, name="ds2-store", daemon=True)
-            self._thread.start()
+            self._committer = Committer(
+                self._writer_connection,
+                added=self._count,
+                failed=lambda error: damaged(folder, error, STORE_NAME),
+            )
 
     def _prepare(self) -> None:
         if self._writes:
             self._writer_connection = self._open()
-            self._writer_connection.executescript(_SCHEMA)
+            self._writer_connection.executescript(SCHEMA)
         elif not (self.folder / STORE_NAME).is_file():
             raise _no_run(self.folder, f"no {STORE_NAME}")
         self._reader = self._open()
@@ -149,7 +116,7 @@ class RunStore:
 
     def get(self, key: str) -> Receipt | None:
         """Return the stored reply of a call, or None."""
-        row = self._one(f"SELECT {_RECEIPT} FROM calls WHERE key = ?", (key,))  # noqa: S608
+        row = self._one(f"SELECT {RECEIPT} FROM calls WHERE key = ?", (key,))  # noqa: S608
         return Receipt(*row) if row else None
 
     def put(
@@ -166,38 +133,15 @@ class RunStore:
 
         Halves of surrogate pairs, which no file can hold, become U+FFFD.
         """
-        prompt_id, prompt = _prompt(prompt)
-        row = (
-            receipt.call,
-            stage,
-            place,
-            prompt_id,
-            options,
-            valid_text(receipt.text),
-            receipt.finish_reason,
-            valid_text(receipt.thinking),
-            valid_text(receipt.model),
-            receipt.input_tokens,
-            receipt.output_tokens,
-            receipt.reasoning_tokens,
-            latency_s,
+        reply = reply_of(
+            receipt,
+            stage=stage,
+            place=place,
+            prompt=prompt,
+            options=options,
+            latency_s=latency_s,
         )
-
-        def write(connection: sqlite3.Connection) -> Receipt:
-            connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt_id, prompt))
-            added = connection.execute(
-                "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
-            )
-            if added.rowcount:  # it stands as it was written
-                self._count(stage, receipt)
-                return Receipt(receipt.call, *row[5:12])
-            found = connection.execute(
-                f"SELECT {_RECEIPT} FROM calls WHERE key = ?",  # noqa: S608
-                (receipt.call,),
-            ).fetchone()
-            return Receipt(*found)
-
-        return self._submit(write)
+        return self._writing().keep(reply, latency_s=latency_s)
 
     def record_unit(self, unit: UnitRecord) -> Future[None]:
         """Queue the decision on a unit; the same unit decided again overwrites itself."""
@@ -205,7 +149,7 @@ class RunStore:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?)", unit)
 
-        return self._submit(write)
+        return self._submit(write, hurry=False)
 
     def clear_units(self) -> None:
         """Forget all decisions; the run that begins decides them again from the call log."""
@@ -316,9 +260,8 @@ class RunStore:
 
     def close(self) -> None:
         """Write out whatever waits, then let go of the files and the lock."""
-        if self._thread is not None and self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        if self._committer is not None:
+            self._committer.close()
         self._release()
 
     def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -337,13 +280,14 @@ class RunStore:
         path = self.folder / STORE_NAME
         return _connect(path) if self._writes else _connect_to_read(path)
 
-    def _count(self, stage: str, receipt: Receipt) -> None:
+    def _count(self, reply: Reply) -> None:
         """Take a reply that was added into the usage of its stage; on the writer's thread."""
         self.added += 1
+        receipt = reply.receipt
         tokens = (receipt.input_tokens, receipt.output_tokens, receipt.reasoning_tokens)
         more = (1, *(n or 0 for n in tokens), int(None in tokens[:2]))
-        before = self._usage.get(stage, (0, 0, 0, 0, 0))
-        self._usage[stage] = [a + b for a, b in zip(before, more, strict=True)]
+        before = self._usage.get(reply.stage, (0, 0, 0, 0, 0))
+        self._usage[reply.stage] = [a + b for a, b in zip(before, more, strict=True)]
 
     def _release(self) -> None:
         for connection in self._connections:
@@ -351,55 +295,15 @@ class RunStore:
         if self._lock is not None:
             self._lock.close()
 
-    def _submit(self, work: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
-        if self._thread is None or not self._thread.is_alive():
+    def _submit(
+        self, work: Callable[[sqlite3.Connection], Any], *, hurry: bool = True
+    ) -> Future[Any]:
+        return self._writing().submit(work, hurry=hurry)
+
+    def _writing(self) -> Committer:
+        if self._committer is None or not self._committer.alive:
             raise RuntimeError("the run store is closed, or was opened to read only")
-        future: Future[Any] = Future()
-        self._queue.put(_Write(work, future))
-        return future
-
-    def _write_on(self) -> None:
-        closing = False
-        while not closing:
-            batch = [self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get())
-            closing = None in batch
-            self._commit([write for write in batch if write is not None])
-
-    def _commit(self, batch: list[_Write]) -> None:
-        if not batch:
-            return
-        results: list[Any] = []
-        if self._failure is None:
-            try:
-                results = self._transact(batch)
-            except sqlite3.Error as error:
-                # Disk full, torn file: nothing of this batch stands, and nothing after it may.
-                self._failure = damaged(self.folder, error, STORE_NAME)
-                self._failure.__cause__ = error
-            except Exception as error:  # noqa: BLE001 - a bug; whoever waits raises it
-                self._failure = error
-        if self._failure is not None:
-            for write in batch:
-                _settle(write.future, error=self._failure)
-            return
-        for write, result in zip(batch, results, strict=True):
-            _settle(write.future, result)
-
-    def _transact(self, batch: list[_Write]) -> list[Any]:
-        connection = self._writer_connection
-        connection.execute("BEGIN IMMEDIATE")
-        counted = dict(self._usage), self.added
-        try:
-            results = [write.work(connection) for write in batch]
-            connection.execute("COMMIT")
-        except BaseException:
-            self._usage, self.added = counted
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return results
+        return self._committer
 
     def _check_schema(self) -> None:
         tables = self._all("SELECT name FROM sqlite_master WHERE name = 'meta'")
@@ -428,27 +332,6 @@ class RunStore:
     def _all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._read_lock:
             return self._reader.execute(sql, parameters).fetchall()
-
-
-class _Write(NamedTuple):
-    work: Callable[[sqlite3.Connection], Any]
-    future: Future[Any]
-
-
-@lru_cache(maxsize=64)
-def _prompt(prompt: str) -> tuple[str, str]:
-    """Return a prompt's id and its text as a file can hold it; the draws of one come together."""
-    prompt = valid_text(prompt)
-    return content_id(prompt), prompt
-
-
-def _settle(future: Future[Any], result: Any = None, error: Exception | None = None) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -17,47 +17,72 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 class _Once:
     """Remembers the messages of the last prompts, by all that they are rendered from.
 
-    A prompt with a value that is neither text, a number, nor a list of those is rendered each time,
-    as is one whose messages hold more than text.
+    What does not hang on the question (system message, demos) is remembered apart from it. A prompt
+    with a value that is neither text, a number, nor a list of those is rendered each time, as is one
+    whose messages hold more than text.
     """
 
-    _rendered: Memo[tuple[tuple[str, str], ...]]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._rendered, self._demos = _Turns(_REMEMBERED), _Turns(_REMEMBERED)
+        self._systems: Memo[str] = Memo(_REMEMBERED)
 
     def format(
         self, signature: Any, demos: Sequence[Any], inputs: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         key = _key(signature, demos, inputs)
-        turns = None if key is None else self._rendered.get(key)
-        if turns is not None:
-            return [{"role": role, "content": content} for role, content in turns]
-        messages: list[dict[str, Any]] = super().format(signature, demos, inputs)  # type: ignore[misc]
+        known = self._rendered.messages(key)
+        if known:
+            return known
+        messages = super().format(signature, demos, inputs)  # type: ignore[misc]
+        return self._rendered.noted(key, messages)
+
+    def format_system_message(self, signature: Any) -> str:
+        key = (signature, signature.__doc__)
+        known = self._systems.get(key)
+        if known:
+            return known
+        return self._systems.put(key, super().format_system_message(signature))  # type: ignore[misc]
+
+    def format_demos(self, signature: Any, demos: Sequence[Any]) -> list[dict[str, Any]]:
+        if not demos:
+            return []
+        key = _key(signature, demos, {})
+        known = self._demos.messages(key)
+        if known:
+            return known
+        return self._demos.noted(key, super().format_demos(signature, demos))  # type: ignore[misc]
+
+
+class _Turns(Memo[tuple[tuple[str, str], ...]]):
+    """Remembers messages of text; those of a key that is None are not remembered."""
+
+    def messages(self, key: Hashable | None) -> list[dict[str, Any]]:
+        """Return the messages of a key anew, none where they are not known."""
+        turns = None if key is None else self.get(key)
+        return [{"role": role, "content": content} for role, content in turns or ()]
+
+    def noted(self, key: Hashable | None, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return messages, having remembered them where they are text."""
         if key is not None and all(
             m.keys() == {"role", "content"} and isinstance(m["content"], str) for m in messages
         ):
-            self._rendered.put(key, tuple((m["role"], m["content"]) for m in messages))
+            self.put(key, tuple((m["role"], m["content"]) for m in messages))
         return messages
 
 
 class ChatAdapter(_Once, dspy.ChatAdapter):
     """`dspy.ChatAdapter`, rendering once."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._rendered = Memo(_REMEMBERED)
-
 
 class JSONAdapter(_Once, dspy.JSONAdapter):
     """`dspy.JSONAdapter`, rendering once."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._rendered = Memo(_REMEMBERED)
 
 
 def _key(signature: Any, demos: Sequence[Any], inputs: Mapping[str, Any]) -> Hashable:
     """Return what decides the messages; None where it cannot be told by values."""
     parts = [_frozen(inputs), *(_frozen(demo) for demo in demos)]
-    return None if None in parts else (signature, *parts)
+    return None if None in parts else (signature, signature.__doc__, *parts)
 
 
 def _frozen(values: Any) -> Hashable:

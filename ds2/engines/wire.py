@@ -6,6 +6,7 @@ does not hang on how a provider table is keyed.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
@@ -140,6 +141,41 @@ class _Bounded:
         return bytes(body)
 
 
+class _Transport(StdlibAsyncTransport):
+    """DSPy's transport, sending head and body of a request together.
+
+    Apart they are two calls of the system and two packets, for the connections wait for nothing
+    (TCP_NODELAY), at both ends.
+    """
+
+    async def _open(self, *args: Any, **kwargs: Any) -> Any:
+        connection = await super()._open(*args, **kwargs)
+        connection.writer = _Together(connection.writer)
+        return connection
+
+
+class _Together:
+    """A stream's writer that holds back what is written until it is asked to drain."""
+
+    __slots__ = ("_parts", "_writer")
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    async def drain(self) -> None:
+        if self._parts:
+            self._writer.write(b"".join(self._parts))
+            self._parts.clear()
+        await self._writer.drain()
+
+
 def check_origin(url: str, allowed: Origin) -> None:
     """Raise `lm15.ConfigurationError` unless `url` is of the origin `allowed`."""
     try:
@@ -161,7 +197,7 @@ def open_transport(
     A proxy from the environment is used for https only, where it sees an encrypted tunnel; a plain
     http server and this machine are always reached directly.
     """
-    inner = StdlibAsyncTransport(
+    inner = _Transport(
         connect_timeout=min(10.0, timeout_s),
         # The engine bounds a whole attempt; a bound on each read would cost two tasks a call.
         read_timeout=None,

@@ -64,3 +64,30 @@ def test_a_prompt_is_rendered_once_for_all_its_draws(monkeypatch: pytest.MonkeyP
     assert len(rendered) == 1
     fresh = once.format(Ask, [DEMO], {"question": "1?", "options": ["A. 1"]})
     assert fresh[0]["content"] != "changed by whoever got it"
+
+
+def test_what_does_not_hang_on_the_question_is_rendered_once_for_all_questions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendered: list[str] = []
+    for name in ("format_system_message", "format_demos"):
+        original = getattr(dspy.ChatAdapter, name)
+
+        def watched(self: Any, *args: Any, name: str = name, original: Any = original) -> Any:
+            rendered.append(name)
+            return original(self, *args)
+
+        monkeypatch.setattr(dspy.ChatAdapter, name, watched)
+    once = ChatAdapter()
+    for number in range(3):
+        once.format(Ask, [DEMO], {"question": f"{number}?", "options": ["A. 1"]})
+    assert sorted(rendered) == ["format_demos", "format_system_message"]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), ADAPTERS, ids=["chat", "json"])
+def test_instructions_that_are_changed_in_place_are_rendered_anew(ours: Any, theirs: Any) -> None:
+    signature, once = Ask.with_instructions("Answer."), ours()
+    inputs = {"question": "1?", "options": ["A. 1"]}
+    once.format(signature, [], inputs)
+    signature.instructions = "Answer in one word."
+    assert once.format(signature, [], inputs) == theirs().format(signature, [], inputs)
