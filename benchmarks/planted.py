@@ -49,7 +49,8 @@ def written(task: str, count: int, seed: int = 0, pair_share: float = 0.4) -> li
         keywords = rng.sample(words, 2 if rng.random() < pair_share else 1)
         family = rng.choice(catalog.families_for(task, rng.choice(keywords)))
         text = domain.write(rng, family, LEVELS[i % 6], keywords)
-        made.append(asked(text.question, text.context))
+        instruction = asked(text.question, text.context)
+        made.append(instruction.model_copy(update={"keywords": tuple(keywords)}))
     return made
 
 

@@ -95,7 +95,10 @@ class RunConfig(_Settings):
         avoid: benchmarks whose questions may not be repeated, as `ds2.screen.avoid` reads them. What
             they hold is part of the fingerprint, where they lie is not.
         verify_level: a judge that is not told the level reads it; more than one off is turned down.
-        collapse: repeats in a row that retire a keyword; 0 for never.
+        collapse: the window of the collapse alarm: a keyword whose last so many questions were all
+            repeats, or grew alike, is retired; 0 for never. See `ds2.screen.collapse`.
+        collapse_spread: they grow alike where the share of different word pairs among them is below
+            this part of the run's first, 0 to 1; 0 for never.
         adapter: how prompts are rendered and replies parsed.
         merger: `judge` lets a model say which answers with different wordings are the same, for
             expression and text; open answers are always compared so.
@@ -125,6 +128,7 @@ class RunConfig(_Settings):
     avoid: tuple[str, ...] = ()
     verify_level: bool = False
     collapse: int = Field(default=10, ge=0)
+    collapse_spread: float = Field(default=0.4, ge=0, le=1)
     adapter: Literal["chat", "json-schema", "json"] = "chat"
     merger: Literal["none", "judge"] = "none"
 

@@ -211,6 +211,7 @@ _REASONS = {
     "budget": "the budget of {which} is spent",
     "candidates": "the candidate cap is reached",
     "exhausted": "the plan has no more units",
+    "collapsed": "the collapse alarm has retired every keyword",
     "endpoint": "the endpoint does not answer",
     "pilot": "the pilot is made",
 }
@@ -218,6 +219,8 @@ _NEXT = {
     "budget": "Give the same command with a larger --budget-{which} to continue.",
     "candidates": "Look at the rejections above, or give the same command with a larger --max-candidates.",
     "exhausted": "A larger --target plans more.",
+    "collapsed": "Look at the rejections above; another --out with a stronger or warmer writer, more "
+    "keywords, or --collapse 0.",
     "endpoint": "Give the same command again once it does.",
 }
 

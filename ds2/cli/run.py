@@ -152,7 +152,12 @@ def read_request(
         bool, typer.Option("--verify-level", help="A blind judge reads the level of each question.")
     ] = False,
     collapse: Annotated[
-        int | None, typer.Option(help="Repeats in a row that retire a keyword; 10, 0 for never.")
+        int | None,
+        typer.Option(help="Last questions of a keyword that may end it; 10, 0 for never."),
+    ] = None,
+    collapse_spread: Annotated[
+        float | None,
+        typer.Option(help="They do where their spread is below this part of the first; 0.4."),
     ] = None,
     checks: Annotated[
         bool | None, typer.Option(help="Turn down questions with faults that show in their text.")
@@ -244,6 +249,7 @@ def read_request(
         family_cap=family_cap,
         verify_level=verify_level,
         collapse=collapse,
+        collapse_spread=collapse_spread,
         checks=checks,
     )
     return _request(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ds2.runtime.past import PastRun
 
 _SHOWN_KEYWORDS = 40
+_SHOWN_RETIRED = 10
 
 
 def stats_command(
@@ -135,6 +136,11 @@ def _lines(console: Console, past: PastRun, figures: Figures) -> None:
         f"{one_line(reason)} {count:,}" for reason, count in figures.rejected.items()
     )
     console.print(f"rejected     {reasons or 'none'}")
+    if retired := past.summary.get("retired"):
+        keywords = "keyword" if len(retired) == 1 else "keywords"
+        console.print(f"retired      {len(retired):,} {keywords} by the collapse alarm")
+        for keyword, why in list(retired.items())[:_SHOWN_RETIRED]:
+            console.print(f"             {one_line(keyword)}: {one_line(why)}")
     stops = ", ".join(f"{one_line(reason)} {count:,}" for reason, count in figures.stops.items())
     console.print(f"votes ended  {stops or 'none'}")
     console.print(f"question     {_lengths(figures.question_words)} words")

@@ -42,11 +42,12 @@ class Unit(NamedTuple):
 class Plan(Protocol):
     """The order of units and what is wanted of them.
 
-    `unit(place)` is None past the end; it is asked for in any order, and always answers the same.
-    `quotas` gives the rows wanted of each group. The places of a group are those with
-    `unit(place).group`; `group_of` says so without making the unit.
+    `bank` holds the keywords that units are made of. `unit(place)` is None past the end; it is asked
+    for in any order, and always answers the same. `quotas` gives the rows wanted of each group. The
+    places of a group are those with `unit(place).group`; `group_of` says so without making the unit.
     """
 
+    bank: Sequence[str]
     quotas: dict[str, int]
 
     def unit(self, place: int) -> Unit | None: ...
@@ -119,6 +120,7 @@ class KnownEnds:
     """
 
     def __init__(self, plan: Plan, last: Mapping[str, int]) -> None:
+        self.bank = plan.bank
         self.quotas = plan.quotas
         self.group_of = plan.group_of
         self._plan, self._last = plan, last

@@ -316,6 +316,7 @@ class _Job:
             row_usd=cost.each_usd(accepted),
             notices=(*self._notices(ended), *self._strange_models()),
             examples=dict(sorted(self.examples.items())),
+            retired=self.screening.alarm.retired,
         )
 
     def _would_shrink(self, ended: _Ended) -> bool:
@@ -348,7 +349,9 @@ class _Job:
         try:
             status = await scheduler.run()
             # Without quotas there is nothing to refill: the end of the plan is the end of the run.
-            cause = "complete" if status == "complete" or not config.quotas else status
+            # A bank that has run dry is told in any case.
+            planned = status != "collapsed" and not config.quotas
+            cause = "complete" if planned else status
             if status == "candidates" and self.ledger.decided < config.candidates:
                 cause = "pilot"
             return _Ended(cause)
@@ -380,6 +383,8 @@ class _Job:
         self.progress.ledger, self.progress.agreement_sum = ledger, ended["agreement_sum"]
         self.progress.by_level.update(ended["by_level"])
         self.examples.update(ended.get("examples", {}))
+        self.screening.alarm.retired.update(ended.get("retired", {}))
+        self.screening.alarm.warnings.extend(ended.get("warnings", []))
         if self.observer is not None:
             self.observer.started(self.progress, self.store)
         return True
@@ -392,6 +397,8 @@ class _Job:
             "agreement_sum": self.progress.agreement_sum,
             "by_level": dict(self.progress.by_level),
             "examples": self.examples,
+            "retired": self.screening.alarm.retired,
+            "warnings": self.screening.alarm.warnings,
         }
 
     def _units_at_once(self) -> int:

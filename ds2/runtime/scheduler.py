@@ -88,7 +88,7 @@ class Scheduler:
         rows: rows after which the caller has enough, whatever the quotas say; None for the quotas.
         window: most undecided units, times the concurrency.
         families: the families of the rows accepted so far, none at first.
-        alarm: retires keywords that give nothing but repeats; None for no alarm.
+        alarm: retires keywords that give nothing but repeats or grow alike; None for no alarm.
     """
 
     def __init__(
@@ -128,8 +128,9 @@ class Scheduler:
         for group in self._groups:
             self._next[group] = self._place_from(0, group)
 
-    async def run(self) -> Literal["complete", "exhausted", "candidates"]:
-        """Run until every quota is met, the plan has no more units, or the candidate cap is reached.
+    async def run(self) -> Literal["complete", "exhausted", "candidates", "collapsed"]:
+        """Run until every quota is met, the plan has no more units or no keyword that is not retired,
+        or the candidate cap is reached.
 
         Raises:
             BaseException: what a unit raised at the frontier or before it; units in flight are then
@@ -142,6 +143,8 @@ class Scheduler:
                     return "complete"
                 if self._capped():
                     return "candidates"
+                if self._spent():
+                    return "collapsed"
                 if not self._failed():
                     self._dispatch()
                 if not self._flights:
@@ -160,7 +163,7 @@ class Scheduler:
     # Deciding: at the frontier only, from earlier decisions only.
 
     def _commit(self) -> None:
-        while not self._capped() and not self._all_full():
+        while not (self._capped() or self._all_full() or self._spent()):
             place = self.frontier
             flight = self._flights.get(place)
             if self._full(self._plan.group_of(place)):
@@ -168,7 +171,7 @@ class Scheduler:
                     self._settle(flight, "surplus")
             elif flight is not None and self._alarm.ended(flight.unit.keywords):
                 # Whatever it has written by now, it would not have begun had it been later.
-                self._settle(flight, "rejected", collapsed(flight.unit.keywords))
+                self._settle(flight, "rejected", self._collapsed(flight.unit))
             elif flight is None or not flight.ended or flight.error is not None:
                 return
             else:
@@ -202,6 +205,9 @@ class Scheduler:
         full = self._families.full(instruction)
         return None if full is None else crowded(instruction, *full)
 
+    def _collapsed(self, unit: Unit) -> Rejection:
+        return collapsed(unit.keywords, self._alarm.why(unit.keywords))
+
     def _settle(
         self,
         flight: _Flight,
@@ -233,6 +239,9 @@ class Scheduler:
     def _capped(self) -> bool:
         enough = self._rows is not None and self.ledger.accepted >= self._rows
         return enough or self.ledger.decided >= self._candidates
+
+    def _spent(self) -> bool:
+        return self._alarm.all_ended(self._plan.bank)
 
     def _all_full(self) -> bool:
         return all(self._full(group) for group in self._groups)
@@ -318,7 +327,7 @@ class Scheduler:
     async def _write_and_vote(self, flight: _Flight) -> None:
         unit = flight.unit
         if self._alarm.ended(unit.keywords):
-            flight.outcome = collapsed(unit.keywords)
+            flight.outcome = self._collapsed(unit)
             return
         written = await self._work.write(unit)
         if isinstance(written, Rejection):

@@ -8,14 +8,14 @@ from typing import NamedTuple
 from ds2.config import RunConfig
 from ds2.screen.avoid import Avoided
 from ds2.screen.benchmark import FEWEST, BenchmarkScreen
-from ds2.screen.collapse import CollapseAlarm
+from ds2.screen.collapse import REMEDY, CollapseAlarm
 from ds2.screen.exact import ExactScreen, NoScreen, Screen
 from ds2.screen.family import Families
 from ds2.screen.near import NearScreen
 from ds2.screen.own import OwnScreens
 from signatures.task import TaskSpec
 
-SCREENS_VERSION = 1
+SCREENS_VERSION = 2
 """Part of a run's fingerprint: raise it when an instruction would be screened differently."""
 
 
@@ -40,11 +40,9 @@ class Screening(NamedTuple):
         """Yield what a reader of the run should know of its screens."""
         yield from self.alarm.warnings
         if retired := list(self.alarm.retired):
-            shown = ", ".join(map(repr, retired[:3])) + (", ..." if len(retired) > 3 else "")
-            yield (
-                f"{len(retired)} keywords gave nothing but repeats and were retired: {shown}. "
-                "More keywords or a warmer writer bring more variety."
-            )
+            shown = self.alarm.why(retired[:3]) + ("; ..." if len(retired) > 3 else "")
+            keywords = "keyword was" if len(retired) == 1 else "keywords were"
+            yield f"{len(retired)} {keywords} retired by the collapse alarm: {shown}. {REMEDY}"
         benchmarks = self.own.benchmarks
         if benchmarks is not None and benchmarks.too_short:
             yield (
@@ -68,7 +66,7 @@ def make_screening(config: RunConfig, task: TaskSpec, avoided: Sequence[Avoided]
         _repeats(config),
         _repeats(config),
         Families(config.family_cap),
-        CollapseAlarm(config.collapse),
+        CollapseAlarm(config.collapse, config.collapse_spread),
     )
 
 
@@ -96,7 +94,9 @@ class Listed(NamedTuple):
 def listed(config: RunConfig, avoided: Sequence[str]) -> Iterator[Listed]:
     """Yield the screens that a configuration asks for, in the order in which a unit meets them."""
     if config.collapse:
-        rule = f"a keyword with {config.collapse} repeats in a row is retired"
+        rule = f"a keyword is retired whose last {config.collapse} questions were all repeats"
+        if config.collapse_spread:
+            rule += f", or had under {config.collapse_spread} of the run's first spread"
         yield Listed("collapse alarm", rule, ("collapsed",))
     if config.shuffle_options:
         yield Listed("options", "shuffled by the run's seed and the unit's place")

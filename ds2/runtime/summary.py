@@ -20,8 +20,8 @@ class RunSummary:
     """The end of a run.
 
     Args:
-        status: complete, exhausted, candidates, budget, endpoint, interrupted, pilot, or unbalanced
-            where the ledger does not add up.
+        status: complete, exhausted, candidates, collapsed (no keyword is left), budget, endpoint,
+            interrupted, pilot, or unbalanced where the ledger does not add up.
         task, model, teacher: what was run.
         target: rows wanted.
         out: the run folder.
@@ -45,6 +45,7 @@ class RunSummary:
         stopped_by: which budget ended it: calls, tokens, usd or minutes; None for any other end.
         notices: what a reader should know.
         examples: for each reason of the ledger's rejections the first unit that met it, in one line.
+        retired: the keywords that the collapse alarm retired, each with why.
     """
 
     status: str
@@ -71,6 +72,7 @@ class RunSummary:
     stopped_by: str | None = None
     notices: tuple[str, ...] = field(default=())
     examples: dict[str, str] = field(default_factory=dict)
+    retired: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:

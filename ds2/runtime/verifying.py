@@ -24,6 +24,7 @@ from signatures.records import Instruction, Rejection, Row
 
 # Turned down before other units were looked at: the screens for repeats never saw it.
 _ALONE = frozenset(FAULTS) - {"no_option"} | {"benchmark", "collapsed"}
+_REPEATS = frozenset({"duplicate", "near_duplicate", "family"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ def verify_run(folder: Path) -> Verified:
 
     The rows are written anew beside, from the store alone, and compared byte by byte, the machine part
     of the card too. Then the decided units are walked in their order: each accepted row must pass the
-    instruction checks, the benchmarks, the screens for repeats and the cap of its family, each seeing
-    what it saw in the run. Nothing is asked and nothing in the folder is written.
+    collapse alarm, the instruction checks, the benchmarks, the screens for repeats and the cap of its
+    family, each seeing what it saw in the run. Nothing is asked and nothing in the folder is written.
 
     Raises:
         OutputError: it is no run folder, or a process works on it.
@@ -125,6 +126,8 @@ def _screens(past: PastRun, store: RunStore, screening: Screening) -> Iterator[s
                 refused = f"its family is {family} and not {row.family}"
             yield f"Row {row.id} (unit {unit.place}): {refused}." if refused else None
         screening.decided.add(unit.place, instruction)
+        repeat = unit.reason in _REPEATS
+        screening.alarm.note(instruction.keywords, instruction.question, repeat=repeat)
 
 
 def _read(unit: UnitRecord) -> tuple[Row | None, Instruction | None]:
@@ -141,6 +144,8 @@ def _read(unit: UnitRecord) -> tuple[Row | None, Instruction | None]:
 def _refused(row: Row, own: OwnScreens, screening: Screening, place: int) -> str:
     """Return why a row would be turned away, or nothing."""
     instruction = row.instruction
+    if screening.alarm.ended(instruction.keywords):
+        return f"the collapse alarm had ended {screening.alarm.why(instruction.keywords)}"
     taken = own.take(instruction, place)
     if isinstance(taken, Rejection):
         return f"{taken.reason}, {taken.detail}"

@@ -47,15 +47,15 @@ def crowded(instruction: Instruction, family: Family, similarity: float) -> Reje
     )
 
 
-def collapsed(keywords: Sequence[str]) -> Rejection:
-    """Return why a unit whose keywords are all retired gives no row.
+def collapsed(keywords: Sequence[str], why: str) -> Rejection:
+    """Return why a unit whose keywords the collapse alarm has ended gives no row.
 
     It holds nothing of what the unit may have written: whether it had begun depends on timing.
     """
     return Rejection(
         stage="screen",
         reason="collapsed",
-        detail="Its keywords have given nothing but repeats.",
+        detail=f"The collapse alarm has ended {why}.",
         evidence=Evidence(screen="collapse", span=" + ".join(keywords)),
     )
 
