@@ -3,8 +3,9 @@
     python benchmarks/scale.py [--targets 1000,10000,100000] [--task gsm8k] [--json]
 
 Each target is a whole run on the in-process teacher, in a process of its own, and then the same
-command again on the finished folder, in another one. Goal: the peak memory at 100,000 rows is at
-most 150 MB above that at 1,000. 100,000 rows take a quarter of an hour of one core.
+command again on the finished folder, in another one; then on what a kill at nine tenths of its units
+would have left, up to the first new call (a budget stops it there). Goal: the peak memory at 100,000
+rows is at most 150 MB above that at 1,000. 100,000 rows take a quarter of an hour of one core.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import argparse
 import asyncio
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,9 @@ GOAL_MB = 150
 MB = 1_000_000
 
 
-def one_run(folder: Path, task: str, target: int, concurrency: int) -> dict[str, Any]:
+def one_run(
+    folder: Path, task: str, target: int, concurrency: int, calls: int | None
+) -> dict[str, Any]:
     """Return the figures of one run in this process."""
     from ds2.config import BudgetConfig, EngineConfig, preset
     from ds2.runtime.runner import run
@@ -35,7 +40,7 @@ def one_run(folder: Path, task: str, target: int, concurrency: int) -> dict[str,
         task=load_task(task),
         config=preset("default", target),
         engine=EngineConfig(concurrency=concurrency),
-        budget=BudgetConfig(),
+        budget=BudgetConfig(budget_calls=calls),
         out=folder,
     )
     began_s, cpu_s = time.monotonic(), time.process_time()
@@ -55,6 +60,17 @@ def one_run(folder: Path, task: str, target: int, concurrency: int) -> dict[str,
     }
 
 
+def cut(folder: Path) -> int:
+    """Take the last tenth of a finished run out of its store; return the calls that are left."""
+    with closing(sqlite3.connect(folder / "store.sqlite")) as store, store:
+        (last,) = store.execute("SELECT max(place) * 9 / 10 FROM units").fetchone()
+        for table in ("units", "calls"):
+            store.execute(f"DELETE FROM {table} WHERE place > ?", (last,))  # noqa: S608
+        store.execute("DELETE FROM meta WHERE name = 'ended'")
+        (calls,) = store.execute("SELECT count(*) FROM calls").fetchone()
+    return int(calls)
+
+
 def in_process_of_its_own(*arguments: str) -> dict[str, Any]:
     """Return what this script prints when it is given these arguments."""
     done = subprocess.run(
@@ -72,10 +88,11 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--calls", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     targets = [int(part) for part in args.targets.split(",")]
     if args.one:
-        print(json.dumps(one_run(args.one, args.task, targets[0], args.concurrency)))
+        print(json.dumps(one_run(args.one, args.task, targets[0], args.concurrency, args.calls)))
         return
     lines = []
     for target in targets:
@@ -83,8 +100,11 @@ def main() -> None:
             options = ("--one", f"{folder}/run", "--targets", str(target), "--task", args.task)
             options += ("--concurrency", str(args.concurrency))
             made, again = (in_process_of_its_own(*options) for _ in range(2))
+            left = cut(Path(folder) / "run")
+            taken_up = in_process_of_its_own(*options, "--calls", str(left + 1))
         made["again_s"], made["again_peak_mb"] = again["wall_s"], again["peak_mb"]
-        assert again["new_calls"] == 0
+        made["taken_up_s"] = taken_up["wall_s"]
+        assert (again["new_calls"], taken_up["new_calls"]) == (0, 1)
         lines.append(made)
         if not args.json:
             _print(made, lines[0])
@@ -100,7 +120,7 @@ def _print(line: dict[str, Any], first: dict[str, Any]) -> None:
         f"{1000 * line['cpu_s'] / line['accepted']:.1f} ms of processor a row), "
         f"peak {line['peak_mb']:.0f} MB (+{above:.0f}, goal +{GOAL_MB}), "
         f"store {line['store_kb_a_row']} kB a row, read again in {line['again_s']} s "
-        f"(peak {line['again_peak_mb']:.0f} MB)",
+        f"(peak {line['again_peak_mb']:.0f} MB), nine tenths taken up in {line['taken_up_s']} s",
         flush=True,
     )
 

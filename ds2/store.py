@@ -151,9 +151,20 @@ class RunStore:
 
         return self._submit(write, hurry=False)
 
-    def clear_units(self) -> None:
-        """Forget all decisions; the run that begins decides them again from the call log."""
-        self._submit(lambda c: c.execute("DELETE FROM units") and None).result()
+    def forget_units(self, *, state: str | None = None, after: int = -1) -> None:
+        """Forget decisions, all or those of one state, at places above `after`."""
+        which = "" if state is None else " AND state = :state"
+        values = {"after": after, "state": state}
+        sql = f"DELETE FROM units WHERE place > :after{which}"  # noqa: S608
+        self._submit(lambda c: c.execute(sql, values) and None).result()
+
+    def units_after(self, place: int, limit: int) -> list[UnitRecord]:
+        """Return the next decided units above a place, in the global order, no more than `limit`."""
+        rows = self._all(
+            "SELECT place, state, reason, record FROM units WHERE place > ? ORDER BY place LIMIT ?",
+            (place, limit),
+        )
+        return [UnitRecord(*row) for row in rows]
 
     def units(self, state: str | None = None) -> Iterator[UnitRecord]:
         """Yield decided units in the global order, all or those of one state."""

@@ -26,6 +26,7 @@ from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
+from ds2.runtime.remembered import Remembered
 from ds2.runtime.scheduler import HEDGED_WINDOW, WINDOW, Decided, Scheduler, most_surplus
 from ds2.runtime.screening import Screening, make_screening
 from ds2.runtime.session import (
@@ -217,6 +218,8 @@ class _Job:
         self.engines: list[LoggedEngine] = []
         self.examples: dict[str, str] = {}
         self.ledger = Ledger()
+        self.remembered: Remembered | None = None
+        self.behind = False
         self.keywords: dict[str, Any] = {}
         self.read: tuple[Passage, ...] = ()
         self.progress = Progress(request.config.target, self.ledger)
@@ -264,9 +267,11 @@ class _Job:
                 was unless its own rows are what does not fit.
         """
         store, request = self.store, self.request
+        self.behind = self._is_behind(ended)
         store.flush()
-        problem = self.ledger.imbalance(store.counts())
-        writes = problem is None and bool(self.keywords) and not self._would_shrink(ended)
+        problem = self.ledger.imbalance(None if self.behind else store.counts())
+        shrinks = self.behind or self._would_shrink(ended)
+        writes = problem is None and bool(self.keywords) and not shrinks
         if writes:
             rows = write_rows(request, store, self.backends, self.identity, self.ledger)
             if rows != self.ledger.accepted:
@@ -274,7 +279,8 @@ class _Job:
             if request.corpus is not None:
                 write_passages(request.out, request.corpus, store, self.read)
         summary = self._summary(ended, logged, began_s, problem)
-        summary.write(request.out)
+        if not self.behind:
+            summary.write(request.out)
         if writes:
             write_making(request.out, summary)
         if problem is not None:
@@ -319,6 +325,18 @@ class _Job:
             retired=self.screening.alarm.retired,
         )
 
+    def _is_behind(self, ended: _Ended) -> bool:
+        """Return whether the run was broken off before it had got to where it was: all of that stands.
+
+        Otherwise what was decided beyond its end, as by a longer run before a pilot, is forgotten.
+        """
+        if self.remembered is None or not self.remembered.left:
+            return False
+        if ended.status in {"budget", "interrupted", "endpoint"}:
+            return True
+        self.remembered.forget()
+        return False
+
     def _would_shrink(self, ended: _Ended) -> bool:
         """Return whether a finished run was begun again and broken off: its dataset stands."""
         known = self.store.meta().get("ended", {})
@@ -328,7 +346,7 @@ class _Job:
         config = self.request.config
         if self._is_finished():
             return _Ended("complete")
-        self.store.clear_units()
+        self.remembered = remembered = Remembered(self.store, self.identity)
         scheduler = Scheduler(
             self._plan(bank),
             work,
@@ -341,6 +359,7 @@ class _Job:
             window=HEDGED_WINDOW if self.request.engine.hedge else WINDOW,
             families=self.screening.families,
             alarm=self.screening.alarm,
+            known=lambda unit: remembered.take(unit.place),
         )
         self.ledger = self.progress.ledger = scheduler.ledger
         if self.observer is not None:
@@ -435,7 +454,9 @@ class _Job:
         reason = outcome.reason if isinstance(outcome, Rejection) else ""
         if isinstance(outcome, Rejection) and reason not in self.examples:
             self.examples[reason] = example_of(decided.unit.place, outcome)
-        self.store.record_unit(UnitRecord(decided.unit.place, decided.state, reason, record))
+        unit = UnitRecord(decided.unit.place, decided.state, reason, record)
+        if self.remembered is None or not self.remembered.holds(unit):
+            self.store.record_unit(unit)
         if outcome is not None:
             self.check.note(decided.unit.place, outcome)
 
@@ -476,6 +497,8 @@ class _Job:
             )
         if isinstance(ended.error, RunStoppedError):
             yield str(ended.error)
+        if self.behind:
+            yield "It was stopped while it read what was decided before; all of that stands."
         if self.keywords and self.keywords["stopped"] != "size":
             size, wanted = self.keywords["size"], self.keywords["wanted"]
             yield f"The keyword bank has {size} of {wanted} keywords: expansion brought nothing new."

@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from ds2.engines.budget import BudgetSpent
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.plan import Plan, Unit
+from ds2.runtime.remembered import Known
 from ds2.screen.collapse import CollapseAlarm
 from ds2.screen.exact import Screen
 from ds2.screen.family import Families
@@ -89,6 +90,8 @@ class Scheduler:
         window: most undecided units, times the concurrency.
         families: the families of the rows accepted so far, none at first.
         alarm: retires keywords that give nothing but repeats or grow alike; None for no alarm.
+        known: what an earlier process found out about a unit, so that it need not be worked on; None
+            where nothing is known.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Scheduler:
         window: int = WINDOW,
         families: Families | None = None,
         alarm: CollapseAlarm | None = None,
+        known: Callable[[Unit], Known | None] = lambda _: None,
     ) -> None:
         self.ledger = Ledger()
         self.accepted: Counter[str] = Counter()
@@ -113,7 +117,8 @@ class Scheduler:
         self._committed, self._written = committed, written
         self._families = families or Families(cap=0)
         self._alarm = alarm or CollapseAlarm(window=0)
-        self._on_decided = on_decided
+        self._on_decided, self._known = on_decided, known
+        self._recalled = False  # a unit that was known waits for its turn
         self._concurrency, self._candidates, self._rows = concurrency, candidates, rows
         self._window = window * concurrency
         self._flights: dict[int, _Flight] = {}
@@ -149,10 +154,18 @@ class Scheduler:
                     self._dispatch()
                 if not self._flights:
                     return "exhausted"
-                self._wake.clear()
-                await self._wake.wait()
+                await self._news()
         finally:
             await self._stop()
+
+    async def _news(self) -> None:
+        """Wait until there may be something to decide or to start."""
+        if self._recalled:
+            self._recalled = False
+            await asyncio.sleep(0)
+            return
+        self._wake.clear()
+        await self._wake.wait()
 
     def pend(self, cause: str) -> None:
         """Book every unit that is started and undecided as pending, for one cause."""
@@ -272,8 +285,11 @@ class Scheduler:
             unit = self._plan.unit(self._next[group])
             if unit is None:
                 self._ended.add(group)
-            else:
-                self._start(unit)
+                continue
+            known = self._known(unit)
+            if known is None and self._recalled:
+                return  # what is known is decided first: it says how many more are needed
+            self._start(unit, known)
 
     def _room(self) -> int:
         # Only what is in flight can become surplus: together with what has, it never passes the most.
@@ -294,14 +310,29 @@ class Scheduler:
         luck = GUARD_Z * math.sqrt(unknown * rate * (1 - rate))
         return self._sure[group] + unknown * rate - luck < need
 
-    def _start(self, unit: Unit) -> None:
+    def _start(self, unit: Unit, known: Known | None) -> None:
         flight = _Flight(unit)
         self._flights[unit.place] = flight
         self._next[unit.group] = self._place_from(unit.place + 1, unit.group)
         self._unknown[unit.group] += 1
         self.ledger.planned += 1
+        if known is not None:
+            self._recall(flight, known)
+            return
         self._active += 1
         flight.task = asyncio.get_running_loop().create_task(self._work_on(flight))
+
+    def _recall(self, flight: _Flight, known: Known) -> None:
+        flight.instruction, flight.outcome = known
+        if flight.instruction is not None:
+            self._written.add(flight.unit.place, flight.instruction)
+        self._came_out(flight)
+        self._recalled = True
+
+    def _came_out(self, flight: _Flight) -> None:
+        flight.good = isinstance(flight.outcome, Row)
+        self._unknown[flight.unit.group] -= 1
+        self._sure[flight.unit.group] += flight.good
 
     def _place_from(self, place: int, group: str) -> int:
         while self._plan.group_of(place) != group:
@@ -320,9 +351,7 @@ class Scheduler:
             self._active -= 1
             self._wake.set()
             if flight.unit.place in self._flights and flight.ended:
-                flight.good = isinstance(flight.outcome, Row)
-                self._unknown[flight.unit.group] -= 1
-                self._sure[flight.unit.group] += flight.good
+                self._came_out(flight)
 
     async def _write_and_vote(self, flight: _Flight) -> None:
         unit = flight.unit

@@ -13,17 +13,16 @@ from ds2.output.card import END, machine_part
 from ds2.output.dataset import DatasetFiles, write_dataset
 from ds2.runtime.folder import accepted_rows, card_facts
 from ds2.runtime.past import PastRun, read_run
-from ds2.runtime.screening import FAULTS, Screening, make_screening
+from ds2.runtime.remembered import known
+from ds2.runtime.screening import Screening, make_screening
 from ds2.screen.avoid import read_avoided
 from ds2.screen.options import names_option
 from ds2.screen.own import OwnScreens
 from ds2.screen.verdicts import off_level
-from ds2.store import RunStore, UnitRecord
+from ds2.store import RunStore
 from signatures.errors import OutputError
-from signatures.records import Instruction, Rejection, Row
+from signatures.records import Rejection, Row
 
-# Turned down before other units were looked at: the screens for repeats never saw it.
-_ALONE = frozenset(FAULTS) - {"no_option"} | {"benchmark", "collapsed"}
 _REPEATS = frozenset({"duplicate", "near_duplicate", "family"})
 
 
@@ -116,10 +115,12 @@ def _screens(past: PastRun, store: RunStore, screening: Screening) -> Iterator[s
         benchmarks=screening.own.benchmarks,
     )
     for unit in store.units():
-        row, instruction = _read(unit)
+        if unit.state == "surplus":
+            continue
+        instruction, row = known(unit)
         if instruction is None:
             continue
-        if row is not None:
+        if isinstance(row, Row):
             refused = _refused(row, own, screening, unit.place)
             family = screening.families.join(unit.place, instruction) if not refused else None
             if not refused and row.family != family:
@@ -128,17 +129,6 @@ def _screens(past: PastRun, store: RunStore, screening: Screening) -> Iterator[s
         screening.decided.add(unit.place, instruction)
         repeat = unit.reason in _REPEATS
         screening.alarm.note(instruction.keywords, instruction.question, repeat=repeat)
-
-
-def _read(unit: UnitRecord) -> tuple[Row | None, Instruction | None]:
-    """Return the row of a unit, and its instruction where the screens for repeats saw it."""
-    if unit.state == "accepted":
-        row = Row.model_validate_json(unit.record)
-        return row, row.instruction
-    if unit.state != "rejected" or unit.reason in _ALONE:
-        return None, None
-    rejection = Rejection.model_validate_json(unit.record)
-    return None, None if rejection.stage == "writer" else rejection.instruction
 
 
 def _refused(row: Row, own: OwnScreens, screening: Screening, place: int) -> str:

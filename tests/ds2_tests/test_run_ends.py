@@ -13,6 +13,7 @@ from conftest import Ended
 from dspy import lm15
 from small_runs import Meddler, adds_up, asked, failing_after, go, gone, rows_of, summary_of
 
+from ds2 import commits
 from ds2.engines.retry import RetryPolicy
 from ds2.runtime import folder, runner
 from ds2.runtime.scheduler import Scheduler
@@ -79,15 +80,15 @@ def bad_key(case: Case) -> None:
 
 
 def disk_full(case: Case) -> None:
-    real, done = RunStore._transact, [0]
+    real, done = commits.transact, [0]
 
-    def transact(self: RunStore, batch: list[Any]) -> list[Any]:
-        done[0] += len(batch)
+    def transact(connection: sqlite3.Connection, work: list[Any]) -> list[Any]:
+        done[0] += len(work)
         if done[0] > 60:
             raise sqlite3.OperationalError("database or disk is full")
-        return real(self, batch)
+        return real(connection, work)
 
-    case.patch.setattr(RunStore, "_transact", transact)
+    case.patch.setattr(commits, "transact", transact)
 
 
 def bug(case: Case) -> None:

@@ -162,11 +162,12 @@ def test_a_budget_stop_is_exact_and_the_run_goes_on_to_the_same_bytes(
 
 
 def test_no_call_is_made_twice_over_stops_and_goes(tmp_path: Path) -> None:
-    seen: list[tuple[str, object]] = []
+    seen: list[tuple[object, ...]] = []
 
     async def note(request: lm15.Request, _: int) -> None:
         words = "\n".join(m.text or "" for m in request.messages)
-        seen.append((f"{request.system}\n{words}", request.config.seed))
+        # A reply that was cut is asked for once more, with room for twice its length.
+        seen.append((request.system, words, request.config.seed, request.config.max_tokens))
 
     for limit in (30, 77, None):
         go(tmp_path, 12, budget_calls=limit, resolve=Meddler(note).resolve)

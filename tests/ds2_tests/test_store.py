@@ -322,7 +322,7 @@ def test_units_come_back_in_the_global_order_and_the_last_decision_stands(store:
     ]
     assert [unit.place for unit in store.units("rejected")] == [2]
     assert store.counts() == {("rejected", "tie"): 1, ("surplus", ""): 2}
-    store.clear_units()
+    store.forget_units()
     assert list(store.units()) == []
 
 
