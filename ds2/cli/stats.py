@@ -52,6 +52,13 @@ def stats_command(
 def diff_command(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     second: Annotated[Path, typer.Argument(metavar="OTHER", help="Folder of another one.")],
+    embedding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lexical|FOLDER",
+            help="Also measure diversity in an embedding: `lexical`, or a model2vec folder.",
+        ),
+    ] = None,
     sample: Annotated[
         int, typer.Option(min=2, help="Most rows of each whose diversity is measured.")
     ] = 1000,
@@ -63,7 +70,7 @@ def diff_command(
     """
     from ds2.runtime.comparison import compare
 
-    found = compare(first, second, sample=sample)
+    found = compare(first, second, embedding=embedding, sample=sample)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
         return

@@ -77,19 +77,24 @@ class Comparison:
         return asdict(self)
 
 
-def compare(first: Path, second: Path, *, sample: int = SAMPLE) -> Comparison:
+def compare(
+    first: Path, second: Path, *, embedding: str | None = None, sample: int = SAMPLE
+) -> Comparison:
     """Return what two runs were asked differently and what came of it.
 
     Diversity depends on how many texts are measured, so both are measured on as many rows as the
-    smaller one has, at most `sample`.
+    smaller one has, at most `sample`; by `embedding` too, where one is given.
 
     Raises:
         OutputError: one of them is no run folder.
+        ConfigError: the embedding cannot be loaded.
     """
     runs = (read_run(first), read_run(second))
     rows = [_rows(past) for past in runs]
     equal = max(2, min(sample, *(len(found) for found in rows)))
-    figures = [_flat_figures(past, figures_of(past, sample=equal)) for past in runs]
+    figures = [
+        _flat_figures(past, figures_of(past, embedding=embedding, sample=equal)) for past in runs
+    ]
     asked = [_flat(past.settings) for past in runs]
     questions = [{question for question, _ in found.values()} for found in rows]
     return Comparison(
@@ -133,6 +138,9 @@ def _flat_figures(past: PastRun, figures: Figures) -> dict[str, Any]:
     flat |= {f"rejected: {reason}": count for reason, count in figures.rejected.items()}
     texts = figures.instructions
     at = f"questions, n = {texts.n}"
+    if (seen := figures.embedded) is not None:
+        flat[f"mean cosine of {at}"] = seen.mean_cosine
+        flat[f"Vendi of {at}"] = seen.vendi
     return flat | {
         f"distinct-1 of {at}": texts.distinct_1,
         f"distinct-2 of {at}": texts.distinct_2,
