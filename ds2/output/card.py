@@ -89,6 +89,7 @@ class CardFacts:
         fixed_temperature: the answering model takes no temperature; its draws were plain repeats.
         files: the Parquet files, relative to the card.
         counts: counts over the rows.
+        digest: the hash of the files' bytes; empty where there are none.
         rejections: rejected units by reason.
         screens: what each screen turned away, by its name; empty when none ran.
         seeds: the seeds, by what they decide.
@@ -102,6 +103,7 @@ class CardFacts:
     models: Mapping[str, str]
     files: tuple[str, ...]
     counts: RowCounts
+    digest: str = ""
     fixed_temperature: bool = False
     rejections: Mapping[str, int] = field(default_factory=dict)
     screens: Mapping[str, str] = field(default_factory=dict)
@@ -195,7 +197,10 @@ def _front_matter(facts: CardFacts) -> str:
         data["tags"].append("simulated-teacher")
     if facts.files:
         train = [{"split": "train", "path": _pattern(facts.files)}]
-        data["configs"] = [{"config_name": "default", "data_files": train}]
+        # `datasets` keeps what it has loaded under the folder's name and a hash of these lines, not of
+        # the files: without the digest one run's rows would come back as another's.
+        said = f"rows {facts.digest}"
+        data["configs"] = [{"config_name": "default", "description": said, "data_files": train}]
     return _yaml(data)
 
 

@@ -85,6 +85,7 @@ def card_facts(
         models={stage: model for stage, (model, _) in settings["models"].items()},
         files=files.files,
         counts=files.counts,
+        digest=files.digest(),
         corpus=settings["corpus"],
         fixed_temperature=settings["fixed_temperature"],
         rejections=dict(sorted(rejected.items())),

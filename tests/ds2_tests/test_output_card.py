@@ -72,7 +72,7 @@ def test_the_same_facts_give_the_same_text() -> None:
 
 
 def test_the_front_matter_is_what_the_hub_reads() -> None:
-    data = front_matter(machine_part(facts()))
+    data = front_matter(machine_part(facts(digest="0123abcd")))
     assert data["language"] == ["en"]
     assert data["size_categories"] == ["n<1K"]
     assert data["license"] == "other"
@@ -80,6 +80,7 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
     assert data["configs"] == [
         {
             "config_name": "default",
+            "description": "rows 0123abcd",
             "data_files": [{"split": "train", "path": "data/train-*-of-00001.parquet"}],
         }
     ]
@@ -233,6 +234,26 @@ def test_a_folder_loads_by_its_card(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps({"cost": 1}), encoding="utf-8")
     loaded = datasets.load_dataset(str(tmp_path), cache_dir=str(tmp_path / ".cache"))
     assert loaded["train"].num_rows == 2
+
+
+def test_two_folders_of_one_name_do_not_load_as_each_other(tmp_path: Path) -> None:
+    """`datasets` has one cache for all folders called `dataset`, as those of all runs are."""
+    import datasets
+
+    def loaded(folder: Path, question: str) -> list[str]:
+        written = write_dataset([row(question)], folder)
+        card = facts(files=written.files, counts=written.counts, digest=written.digest())
+        write_card(card, folder)
+        found = datasets.load_dataset(
+            str(folder), split="train", cache_dir=str(tmp_path / ".cache")
+        )
+        return list(found["instruction"])
+
+    assert loaded(tmp_path / "one" / "dataset", "Who?") == ["Who?"]
+    assert loaded(tmp_path / "other" / "dataset", "When?") == ["When?"]
+    # Nor as what stood in the same folder before.
+    assert loaded(tmp_path / "one" / "dataset", "Where?") == ["Where?"]
+    assert loaded(tmp_path / "again" / "dataset", "Where?") == ["Where?"]
 
 
 def test_an_unwritable_card_is_an_output_error(tmp_path: Path) -> None:
