@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ds2.output.dataset import dataset_shards, read_records, row_record
 from ds2.output.exports import (
@@ -23,6 +23,8 @@ from ds2.output.exports import (
 from ds2.output.exports.formats import Options
 from ds2.output.exports.selection import WHOLE, assign
 from ds2.runtime.folder import accepted_rows
+from ds2.runtime.likeness import alike
+from ds2.screen.near import THRESHOLD as NEAR
 from ds2.store import STORE_NAME, RunStore
 from programs.synthesis import respond
 from signatures.errors import OutputError
@@ -102,19 +104,27 @@ def dataset_folder(run: Path) -> Path:
 def _splitter(request: ExportRequest, shards: list[Path]) -> Callable[[Entry], str | None]:
     """Return what says which split a row goes to, None for one that stays out.
 
-    All rows of a family stand on one side.
+    All rows of a family stand on one side, and near-duplicates, where the run let some pass.
     """
     if request.splits == WHOLE:
         return lambda entry: WHOLE[0].name if request.selection.takes(entry.record) else None
     records = read_records(shards)
-    family = {r["id"]: _family(r) for r in records if request.selection.takes(r)}
-    side = assign(family.values(), request.splits, seed=request.seed)
-    split = {row: side[group] for row, group in family.items()}
+    taken = (record for record in records if request.selection.takes(record))
+    group_of = alike(taken, near=not _screened(request.run))
+    side = assign(group_of.values(), request.splits, seed=request.seed)
+    split = {row: side[group] for row, group in group_of.items()}
     return lambda entry: split.get(entry.record["id"])
 
 
-def _family(record: Mapping[str, Any]) -> str:
-    return str(record.get("family") or record["id"])
+def _screened(run: Path) -> bool:
+    """Return whether the run has let no near-duplicates pass; a dataset alone does not say so."""
+    path = run / "config.json"
+    if not path.is_file():
+        return False
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        asked = json.loads(path.read_text(encoding="utf-8"))["run"]
+        return bool(asked["duplicates"] and asked["near_duplicates"] <= NEAR)
+    return False
 
 
 def _paths(request: ExportRequest, chosen: ExportFormat, folder: Path) -> dict[str, Path]:

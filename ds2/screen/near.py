@@ -16,6 +16,7 @@ numbers, without which a problem with other figures would be a duplicate.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -127,6 +128,13 @@ class NearScreen:
                 if similarity >= self.threshold:
                     best = Match(place, similarity)
         return best
+
+    def matches(self, instruction: Instruction) -> Iterator[int]:
+        """Yield a place of every kept instruction that says nearly the same."""
+        sketch = sketch_of(instruction)
+        for number in self._index.candidates(self._buckets(sketch)):
+            if self._similarity(sketch, self._kept[number]) >= self.threshold:
+                yield self._kept[number].places[0]
 
     def _buckets(self, sketch: Sketch) -> tuple[int, ...]:
         # The numbers are part of the bucket: variants of one template never meet.
