@@ -138,9 +138,8 @@ class RunConfig(_Settings):
         name, bracket, rest = value.strip().partition("(")
         if name.strip() == "calibrated":  # what follows is a file's name, spaces and all
             return value.strip()
-        return (
-            name.strip() + bracket + re.sub(r"\s*([,)])\s*", r"\1", rest).replace(",", ", ").strip()
-        )
+        rest = re.sub(r"\(\s+", "(", re.sub(r"\s*([,)])\s*", r"\1", rest.lstrip()))
+        return name.strip() + bracket + rest.replace(",", ", ").strip()
 
     @field_validator("answer_temperatures")
     @classmethod

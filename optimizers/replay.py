@@ -34,6 +34,7 @@ class Judged(NamedTuple):
         winner_agreement: of a run: accepted with the recorded winner / accepted where there was
             one; None for recordings with right answers.
         ran_out: share of the questions whose recorded samples were too few for the policy.
+        waves: mean waves of draws a question, each of which is a round trip.
     """
 
     policy: str
@@ -47,6 +48,7 @@ class Judged(NamedTuple):
     n: int
     winner_agreement: float | None
     ran_out: float
+    waves: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields by their names in the JSON."""
@@ -92,6 +94,7 @@ class Replay:
             n=len(done),
             winner_agreement=None if labelled else found.precision,
             ran_out=sum(o.ran_out for o in done) / (len(done) * self.orders.repeats),
+            waves=found.waves,
         )
 
     def outcomes(self, policy: Policy) -> tuple[Outcome, ...]:

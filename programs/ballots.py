@@ -76,12 +76,14 @@ class Outcome(NamedTuple):
         draws: samples drawn.
         ran_out: orders in which it asked for more samples than were recorded; they count as drawn
             to the end and not accepted.
+        waves: times it asked for samples.
     """
 
     accepted: int
     right: int
     draws: int
     ran_out: int
+    waves: int
 
 
 class Figures(NamedTuple):
@@ -92,12 +94,14 @@ class Figures(NamedTuple):
         precision: right / accepted, of the questions whose right answer is known; None without any.
         samples: mean samples drawn a question.
         samples_per_accepted: samples drawn / accepted; None where nothing was accepted.
+        waves: mean waves of draws a question, each of which is a round trip; None where not counted.
     """
 
     yielded: float
     precision: float | None
     samples: float
     samples_per_accepted: float | None
+    waves: float | None = None
 
 
 class Interval(NamedTuple):
@@ -146,6 +150,7 @@ def figures(done: Sequence[Outcome], orders: Orders) -> Figures:
         precision=right / judged if judged else None,
         samples=draws / tries,
         samples_per_accepted=draws / accepted if accepted else None,
+        waves=sum(outcome.waves for outcome in done) / tries,
     )
 
 
@@ -170,13 +175,13 @@ def wilson(share: float | None, total: float) -> Interval:
 def bootstrap(
     done: Sequence[Outcome], orders: Orders, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """Return 95 % percentile intervals of the fields of `Figures`, by resampling questions.
+    """Return 95 % percentile intervals of the fields of `Figures` but `waves`, by resampling questions.
 
     A question is drawn with all of its orders, for they share its answers. Resamples that accept
     nothing have no precision and are left out of its interval.
     """
     rng = random.Random(seed)
-    drawn: dict[str, list[float]] = {name: [] for name in Figures._fields}
+    drawn: dict[str, list[float]] = {name: [] for name in Figures._fields if name != "waves"}
     rows = [
         (o.accepted, o.right, o.draws, 0 if right is None else o.accepted)
         for o, right in zip(done, orders.right, strict=True)
@@ -229,7 +234,7 @@ def _outcome(
     states: Sequence[Counts],
     decisions: list[Decision | None],
 ) -> Outcome:
-    accepted = right = draws = ran_out = 0
+    accepted = right = draws = ran_out = waves = 0
     for walk in walks:
         drawn, last = 0, len(walk.states) - 1
         while True:
@@ -241,10 +246,11 @@ def _outcome(
                 accepted += decision.accepted
                 right += decision.accepted and walk.leaders[drawn] == answer
                 break
+            waves += 1
             if drawn + decision.draw > last:
                 drawn = last
                 ran_out += 1
                 break
             drawn += decision.draw
         draws += drawn
-    return Outcome(accepted, right, draws, ran_out)
+    return Outcome(accepted, right, draws, ran_out, waves)

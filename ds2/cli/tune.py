@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ds2.cli.replay import RecordingReader, ReplayFormat
+from ds2.cli.run import MergerName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,7 @@ def tune_command(
     judge_model: Annotated[
         list[str] | None, typer.Option(help="Live: who compares answers; may be repeated.")
     ] = None,
+    merger: Annotated[MergerName, typer.Option(help="Live: as in `ds2 run`.")] = MergerName.NONE,
     program: Annotated[
         list[Path] | None,
         typer.Option(help="Live: compiled prompts, against the plain ones; may be repeated."),
@@ -161,6 +163,7 @@ def tune_command(
         target,
         tuple(model or ()),
         tuple(judge_model or ()),
+        merger.value,
         tuple(program or ()),
         devset,
         columns,
@@ -242,7 +245,8 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
     space = replay_space(recording)
     if common.space is not None:
         live = {n: "only a live study can search it" for n in PARAMETERS if "." not in n}
-        live.pop("policy")
+        for name in ("policy", "wave"):
+            live.pop(name)
         space = read_space(common.space, space, fixed_here=live)
     if not recording.labelled:
         refuse_calibrated(space, "right answers are not known here, so that nothing can be fitted")
@@ -253,7 +257,7 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
         space=space,
         objectives=trials.objectives,
         minima=common.minima(trials.objectives[0].name),
-        baselines=BASELINES,
+        baselines=_baselines(space),
         identity={
             "way": "replay",
             "source": path.name,
@@ -274,6 +278,12 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
         return {"policy": policy.spec}
 
     finish(plan, trials, config, common)
+
+
+def _baselines(space: Space) -> dict[str, dict[str, Any]]:
+    """Return the baselines; what the user has fixed is no part of what a baseline is."""
+    wave = {"wave": space.fixed.get("wave", 1)} if "wave" in space.domains else {}
+    return {name: {**settings, **wave} for name, settings in BASELINES.items()}
 
 
 def finish(

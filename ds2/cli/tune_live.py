@@ -10,7 +10,7 @@ from typing import Any
 from ds2.cli.price import read_price
 from ds2.cli.tune import Common, finish, refuse, refuse_calibrated
 from ds2.config import BudgetConfig, EngineConfig, preset
-from ds2.runtime.session import RunRequest, backends_for, open_folder
+from ds2.runtime.session import RunRequest, backends_for, open_folder, uses_judge
 from ds2.runtime.trials import NoResult, Question, TrialSetup, trial_budget
 from ds2.runtime.tuning import (
     COSTS,
@@ -40,6 +40,7 @@ class Live:
     target: int
     model: tuple[str, ...]
     judge_model: tuple[str, ...]
+    merger: str
     program: tuple[Path, ...]
     devset: str | None
     columns: str | None
@@ -58,6 +59,13 @@ def tune_live(common: Common, live: Live, name: str) -> None:
     table = load_calibrated(live.calibrated) if live.calibrated else None
     dev, dev_id = _dev(task, live)
     request = _request(task, live, common)
+    if live.judge_model and not uses_judge(request):
+        refuse(
+            "--judge-model",
+            "be left out where no model compares answers",
+            live.judge_model[0],
+            "Give --merger judge, for a task whose answers are expressions or text.",
+        )
     if live.cost == "usd":
         _check_prices(request)
     measure = LiveMeasure(
@@ -86,7 +94,7 @@ def _request(task: TaskSpec, live: Live, common: Common) -> RunRequest:
     judge = {"judge": live.judge_model[0]} if live.judge_model else {}
     return RunRequest(
         task=task,
-        config=preset("default", live.target, seed=common.seed),
+        config=preset("default", live.target, seed=common.seed, merger=live.merger),
         engine=EngineConfig.build(
             **models,
             model_for=judge,
@@ -186,6 +194,7 @@ def _plan(
             "target": live.target,
             "models": list(live.model),
             "judge_models": list(live.judge_model),
+            "merger": live.merger,
             "dev": dev_id,
             "estimate": table.id if table else None,
             "seed": common.seed,
@@ -206,6 +215,8 @@ def _config(chosen: Tried, live: Live) -> dict[str, Any]:
     judge = changes.pop("judge_model", None) or (live.judge_model[0] if live.judge_model else None)
     model = changes.pop("model", None) or (live.model[0] if live.model else None)
     found = {**changes, "model": model, "api_base": live.api_base}
+    if live.merger != "none":
+        found["merger"] = live.merger
     if judge is not None:
         found["model_for"] = {"judge": judge}
     # A bank suits its target: that of a small trial would starve a large run.

@@ -123,6 +123,7 @@ def default_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "expansion_rounds",
     )
     return {
+        "wave": 1,
         "answer_temperature": first,
         "answer_temperature_step": round(second - first, 6),
         "max_tokens": None,
@@ -140,7 +141,8 @@ def trial_changes(settings: Mapping[str, Any], policy: str) -> dict[str, Any]:
         settings: of the trial.
         policy: its policy as text.
     """
-    changes = {n: v for n, v in settings.items() if "." not in n and n != "policy"}
+    of_policy = {"policy", "wave"}
+    changes = {n: v for n, v in settings.items() if "." not in n and n not in of_policy}
     first = changes.pop("answer_temperature", None)
     step = changes.pop("answer_temperature_step", 0.0)
     if first is not None:

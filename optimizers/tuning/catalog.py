@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from optimizers.tuning.space import Choice, Domain, Range, Settings, Space, Value
+from optimizers.tuning.space import WAVE, WAVED, Choice, Domain, Range, Settings, Space, Value
 from programs.calibration.estimates import VARIANTS
-from programs.stopping import parse_policy
+from programs.stopping import parse_policy, waves
 from programs.stopping.posterior import stays_first
 from signatures.errors import ConfigError
 
 FAMILIES = ("lead", "curtailed", "posterior", "fixed", "calibrated")
 REPLAY_FAMILIES = ("lead", "curtailed", "posterior", "calibrated")
-LIVE_FAMILIES = ("lead", "curtailed", "posterior")
+LIVE_FAMILIES = WAVED
+LIVE_WAVES = Choice((1, 3, 6))
 
 Texts = Literal["text"]
 
@@ -59,6 +60,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "calibrated.sample": Parameter(
         Range(0.0001, 10), Range(0.005, 0.15, log=True), "price of a sample"
     ),
+    WAVE: Parameter(_DRAWS, None, "fewest draws that go out at once"),
     "keyword_temperature": Parameter(_TEMPERATURE, Range(0.3, 1.1, step=0.2), "for keywords"),
     "writer_temperature": Parameter(_TEMPERATURE, Range(0.5, 1.3, step=0.2), "for instructions"),
     "answer_temperature": Parameter(_TEMPERATURE, Range(0.3, 1.1, step=0.2), "of the first wave"),
@@ -99,7 +101,8 @@ def live_space(extra: Mapping[str, Domain], families: Sequence[str] = LIVE_FAMIL
         for name, parameter in PARAMETERS.items()
         if "." not in name and parameter.default is not None
     }
-    return Space({"policy": Choice(tuple(families)), **_defaults(families), **plain, **extra})
+    policy = {"policy": Choice(tuple(families)), **_defaults(families), WAVE: LIVE_WAVES}
+    return Space({**policy, **plain, **extra})
 
 
 def allowed(name: str, value: Value) -> str | None:
@@ -135,6 +138,8 @@ def with_families(space: Space, families: Sequence[str]) -> Space:
         for name, domain in space.domains.items()
         if "." not in name or name.partition(".")[0] in families
     }
+    if not set(families) & set(WAVED):
+        kept.pop(WAVE, None)
     kept["policy"] = Choice(tuple(families))
     missing = {n: d for n, d in _defaults(families).items() if n not in kept}
     return replace(space, domains={**kept, **missing})
@@ -146,6 +151,11 @@ def policy_text(settings: Settings) -> str | None:
     Numbers that contradict each other are mended upward: `lead` draws at least as many as the votes
     it wants ahead, and `posterior` as many as can be so sure.
     """
+    text, size = _family_text(settings), int(float(str(settings.get(WAVE, 1))))
+    return text if text is None or size == 1 else waves(parse_policy(text), size).spec
+
+
+def _family_text(settings: Settings) -> str | None:
     family = str(settings["policy"])
 
     def number(name: str) -> int:

@@ -67,11 +67,12 @@ class ReplayTrials:
         """Return quality, cost and yield of the policy of a trial."""
         text = policy_text(settings)
         if text is None:
-            found = self._calibrated(settings)
-            return self._measured(found, 0.0)
+            return self._measured(self._calibrated(settings), 0.0)
         judged = self._replay.judge(parse_policy(text))
         quality = judged.precision if self.recording.labelled else judged.winner_agreement
-        found = Figures(judged.yielded, quality, judged.samples, judged.samples_per_accepted)
+        found = Figures(
+            judged.yielded, quality, judged.samples, judged.samples_per_accepted, judged.waves
+        )
         return self._measured(found, judged.ran_out)
 
     def policy(self, settings: Settings, precision: float) -> Policy:
@@ -126,6 +127,7 @@ class ReplayTrials:
                 f"{quality}_low": low,
                 f"{quality}_high": high,
                 "ran_out": ran_out,
+                **({} if found.waves is None else {"waves": found.waves}),
             },
         )
 

@@ -16,6 +16,10 @@ from signatures.records import content_id
 if TYPE_CHECKING:
     import optuna
 
+WAVE = "wave"
+WAVED = ("lead", "curtailed", "posterior")
+"""The families that look at a vote after every wave, so that its size is a choice."""
+
 Value = str | int | float | bool | None
 Settings = dict[str, Value]
 
@@ -115,10 +119,14 @@ class Space:
 def applies(name: str, settings: Mapping[str, Value]) -> bool:
     """Return whether a parameter counts in a trial: `lead.by` only where the policy is `lead`.
 
+    The size of a wave counts where the policy is one of `WAVED`.
+
     Example:
         >>> applies("lead.by", {"policy": "curtailed"}), applies("bank", {})
         (False, True)
     """
+    if name == WAVE:
+        return settings.get("policy") in WAVED
     family, dot, _ = name.partition(".")
     return not dot or settings.get("policy") == family
 

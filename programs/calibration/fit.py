@@ -204,8 +204,8 @@ def _cost(tried: Tried) -> float:
 def _expected(done: Sequence[Outcome], orders: Orders) -> Expected:
     values, intervals = figures(done, orders), bootstrap(done, orders)
     measured = {
-        name: Measured(value=value, low=intervals[name].low, high=intervals[name].high)
-        for name, value in values._asdict().items()
+        name: Measured(value=getattr(values, name), low=interval.low, high=interval.high)
+        for name, interval in intervals.items()
     }
     return Expected(**measured)
 

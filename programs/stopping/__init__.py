@@ -2,7 +2,7 @@
 
 A policy never sees an answer, only how many votes each one has, so it cannot favour one. It is
 asked again after every wave of draws and asks for the fewest that could settle the matter, so that
-stopping early does not make a run serial.
+stopping early does not make a run serial; `waves` asks for more at once.
 
 | policy | accepts when | source |
 | --- | --- | --- |
@@ -11,6 +11,7 @@ stopping early does not make a run serial.
 | `lead(by, max_draws)` | the first is `by` votes ahead | Wald (1945) |
 | `posterior(confidence, max_draws)` | the first likely stays the first | arXiv:2305.11860 |
 | `calibrated(file)` | a fitted table says so | `programs.calibration` |
+| `waves(policy, size)` | the policy does, after waves of that many draws at least | |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from programs.stopping.lead import Lead, lead
 from programs.stopping.policy import Counts, Decision, Policy, Reason
 from programs.stopping.posterior import Posterior, posterior
 from programs.stopping.share import Curtailed, Fixed, curtailed, fixed
+from programs.stopping.waves import Waves, waves
 from signatures.errors import ConfigError
 
 __all__ = [
@@ -35,12 +37,14 @@ __all__ = [
     "Policy",
     "Posterior",
     "Reason",
+    "Waves",
     "curtailed",
     "fixed",
     "lead",
     "load_calibrated",
     "parse_policy",
     "posterior",
+    "waves",
 ]
 
 _INT, _FLOAT = r"(\d{1,4})", r"(\d*\.?\d+(?:e-?\d+)?)"
@@ -62,6 +66,10 @@ _FORMS: dict[str, tuple[str, Callable[..., Policy]]] = {
         lambda confidence, most: posterior(float(confidence), int(most)),
     ),
     "calibrated(FILE)": (r"calibrated\(\s*(\S|\S.*\S)\s*\)", load_calibrated),
+    "waves(POLICY, SIZE)": (
+        rf"waves\(\s*(\w+\(.*\))\s*,\s*{_INT}\s*\)",
+        lambda policy, size: waves(parse_policy(policy), int(size)),
+    ),
 }
 
 

@@ -69,9 +69,9 @@ class Policy(Protocol):
     """A stopping rule.
 
     `decide` is a pure function: the same counts give the same decision, in any order of the draws.
-    It asks for `draw >= 1` more answers, the smallest number after which it could decide, or stops
-    with `draw == 0`; it stops at the latest when `counts.draws >= max_draws`. `spec` writes the
-    policy as text that `parse_policy` reads back.
+    It asks for `draw >= 1` more answers, the smallest number after which it could decide (or more, in
+    `waves`), or stops with `draw == 0`; it stops at the latest when `counts.draws >= max_draws`.
+    `spec` writes the policy as text that `parse_policy` reads back.
     """
 
     @property

@@ -67,6 +67,21 @@ def test_best_yaml_of_a_calibrated_policy_can_be_run(ds2: Command, tmp_path: Pat
     assert config["run"]["policy"] == "calibrated(t/policy.json)"
 
 
+def test_a_wave_is_searched_by_replay_where_it_is_named(ds2: Command, tmp_path: Path) -> None:
+    path = recorded(tmp_path, samples=12)
+    (tmp_path / "space.yaml").write_text("policy: [lead, curtailed]\nwave: 4\n")
+    command = ("tune", "--replay", path, *NUMBER, "--trials", 6, "--space", "space.yaml")
+    ended = ds2(*command, "--out", "t", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert {entry["policy"] for entry in found["baselines"]} == {
+        "waves(lead(3, 9), 4)", "waves(curtailed(5, 0.5), 4)",
+    }  # fmt: skip
+    best = yaml.safe_load((tmp_path / "t" / "best.yaml").read_text())
+    assert best["policy"].startswith("waves(")
+    assert 1 <= found["chosen"]["waves"] < 3
+
+
 def test_nothing_feasible_is_said_and_leaves_with_4(ds2: Command, tmp_path: Path) -> None:
     path = recorded(tmp_path, samples=12)
     ended = ds2(

@@ -138,6 +138,21 @@ def test_latency_changes_no_byte(tmp_path: Path, expected: dict[str, bytes]) -> 
     assert dataset_bytes(tmp_path) == expected
 
 
+def test_larger_waves_are_fewer_and_their_rows_depend_on_no_timing(tmp_path: Path) -> None:
+    async def dawdle(request: lm15.Request, number: int) -> None:
+        await asyncio.sleep(0.01 if number % 5 == 0 else 0.001 * (number % 3))
+
+    for name, concurrency, meddler in (("a", 1, None), ("b", 64, None), ("c", 32, Meddler(dawdle))):
+        resolve = meddler and meddler.resolve
+        go(tmp_path / name, 12, policy="waves(lead(2, 8), 4)", concurrency=concurrency,
+           resolve=resolve)  # fmt: skip
+    found = [dataset_bytes(tmp_path / name) for name in "abc"]
+    assert found[0] == found[1] == found[2]
+    draws = {row["samples"] for row in rows_of(tmp_path / "a")}
+    assert draws <= {4, 5, 6, 7, 8}
+    assert 4 in draws
+
+
 def test_another_seed_gives_other_rows(tmp_path: Path, expected: dict[str, bytes]) -> None:
     go(tmp_path, ROWS, seed=1)
     assert dataset_bytes(tmp_path) != expected

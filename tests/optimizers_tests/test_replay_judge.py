@@ -90,7 +90,7 @@ def test_the_json_has_the_documented_names() -> None:
     (found,) = judge(recording(), [lead(2, 4)])
     names = (
         "policy yield precision precision_low precision_high samples samples_per_accepted "
-        "reading_agreement n winner_agreement ran_out"
+        "reading_agreement n winner_agreement ran_out waves"
     )
     assert list(found.as_json()) == names.split()
 

@@ -48,7 +48,8 @@ def test_what_is_suggested_is_inside_and_makes_a_policy(seed: int) -> None:
     assert space.outside(asked) is None
     text = policy_text(asked)
     assert text is not None
-    assert parse_policy(text).spec.startswith(str(asked["policy"]))
+    family = "waves" if asked.get("wave", 1) != 1 else str(asked["policy"])
+    assert parse_policy(text).spec.startswith(family)
 
 
 def test_only_the_parameters_of_the_policy_are_asked_for() -> None:
@@ -86,6 +87,20 @@ def test_a_file_narrows_fixes_and_extends(tmp_path: Path) -> None:
     assert "fixed.k" in space.domains
     assert "curtailed.k" not in space.domains
     assert space.id != policy_space().id
+
+
+def test_a_wave_counts_where_a_vote_looks_after_every_wave(tmp_path: Path) -> None:
+    space = changed(tmp_path, "policy: [lead, fixed, 'lead(2, 7)']\nwave: [1, 4]")
+    lead = {"policy": "lead", "lead.by": 3, "lead.max": 9}
+    assert space.outside(lead) == "wave"
+    assert space.outside({**lead, "wave": 4}) is None
+    fixed = {"policy": "fixed", "fixed.k": 5, "fixed.threshold": 0.5}
+    assert space.outside(fixed) is None
+    assert space.outside({"policy": "lead(2, 7)"}) is None
+    assert policy_text({**lead, "wave": 4}) == "waves(lead(3, 9), 4)"
+    assert policy_text({**lead, "wave": 1}) == "lead(3, 9)"
+    with pytest.raises(ConfigError, match="belong to one of the policies"):
+        changed(tmp_path, "policy: fixed\nwave: 4")
 
 
 def test_a_range_ends_on_its_grid(tmp_path: Path) -> None:

@@ -336,9 +336,21 @@ def test_replay_measures_a_policy_as_ds2_replay_does() -> None:
         "samples_per_accepted": judged.samples_per_accepted,
         "yield": judged.yielded,
     }
+    assert measured.facts["waves"] == judged.waves
     assert measured.facts["precision_low"] == pytest.approx(judged.precision_low)
     with pytest.raises(Unmeasured, match="nothing was accepted"):
         trials({"policy": "lead", "lead.by": 40, "lead.max": 60})
+
+
+def test_larger_waves_are_fewer_round_trips_for_more_samples_a_row() -> None:
+    trials = ReplayTrials(recording(), repeats=5)
+    found = [
+        trials({"policy": "lead", "lead.by": 3, "lead.max": 9, "wave": size}) for size in (1, 4, 9)
+    ]
+    rounds = [measured.facts["waves"] for measured in found]
+    samples = [measured.values["samples_per_accepted"] for measured in found]
+    assert rounds[0] > rounds[1] > rounds[2] == 1
+    assert samples[0] < samples[1] < samples[2]
 
 
 def test_a_calibrated_trial_is_judged_crosswise_and_fitted_when_chosen(tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ from programs.ballots import (
     random_orders,
     wilson,
 )
-from programs.stopping import Counts, Policy, curtailed, fixed, lead, posterior
+from programs.stopping import Counts, Policy, curtailed, fixed, lead, posterior, waves
 
 ANSWERS = st.lists(st.integers(UNREADABLE, 3), min_size=0, max_size=12).map(tuple)
 BALLOTS = st.lists(
     st.builds(Ballot, ANSWERS, st.none() | st.integers(0, 4)), min_size=1, max_size=6
 )
-POLICIES = st.sampled_from([fixed(5, 0.6), curtailed(7, 0.5), lead(2, 6), posterior(0.8, 6)])
+POLICIES = st.sampled_from(
+    [fixed(5, 0.6), curtailed(7, 0.5), lead(2, 6), posterior(0.8, 6), waves(lead(2, 6), 4)]
+)
 
 
 def counts_of(answers: tuple[int, ...]) -> Counts:
@@ -58,10 +60,11 @@ def test_outcomes_are_those_of_drawing_wave_by_wave(ballots: list[Ballot], polic
     for done, walks, right in zip(
         outcomes(policy, orders), orders.walks, orders.right, strict=True
     ):
-        accepted = hits = draws = short = 0
+        accepted = hits = draws = short = asked = 0
         for walk in walks:
             drawn = 0
             while (decision := policy.decide(orders.states[walk.states[drawn]])).draw:
+                asked += 1
                 drawn += decision.draw
                 if drawn >= len(walk.states):
                     short += 1
@@ -71,7 +74,7 @@ def test_outcomes_are_those_of_drawing_wave_by_wave(ballots: list[Ballot], polic
                 accepted += decision.accepted
                 hits += decision.accepted and walk.leaders[drawn] == right
             draws += drawn
-        assert done == (accepted, hits, draws, short)
+        assert done == (accepted, hits, draws, short, asked)
 
 
 def test_the_same_seed_gives_every_policy_the_same_orders_and_more_repeats_change_none() -> None:
@@ -107,8 +110,8 @@ def test_nothing_accepted_has_no_precision_and_no_cost_of_a_row() -> None:
 
 def test_too_few_samples_are_told_and_not_accepted() -> None:
     orders = random_orders([Ballot((0, 0), 0)])
-    assert outcomes(fixed(3, 0.5), orders) == ((0, 0, 2, 1),)
-    assert outcomes(curtailed(3, 0.5), orders) == ((1, 1, 2, 0),)
+    assert outcomes(fixed(3, 0.5), orders) == ((0, 0, 2, 1, 1),)
+    assert outcomes(curtailed(3, 0.5), orders) == ((1, 1, 2, 0, 1),)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from programs.stopping import (
     lead,
     parse_policy,
     posterior,
+    waves,
 )
 from programs.stopping.posterior import stays_first
 from signatures.errors import ConfigError
@@ -194,4 +195,53 @@ def test_posterior_wants_more_where_the_second_is_near() -> None:
 )
 def test_a_policy_that_cannot_be_met_is_refused(text: str, name: str) -> None:
     with pytest.raises(ConfigError, match=name):
+        parse_policy(text)
+
+
+# Larger waves.
+
+
+@given(POLICIES, st.integers(1, 16), DRAWS)
+def test_a_wave_is_never_smaller_than_its_size_but_for_the_cap(
+    policy: Policy, size: int, draws: list[int | None]
+) -> None:
+    supply = [*draws, *[None] * policy.max_draws]
+    waved, used = waves(policy, size), 0
+    assert waved.max_draws == policy.max_draws
+    while (decision := waved.decide(counts_of(supply[:used]))).draw:
+        wanted = policy.decide(counts_of(supply[:used])).draw
+        left = policy.max_draws - used
+        assert decision.draw == min(max(size, wanted), left) >= min(wanted, left)
+        used += decision.draw
+    assert decision == policy.decide(counts_of(supply[:used]))
+    assert used <= policy.max_draws
+
+
+@given(SHARES, st.integers(1, 16), DRAWS)
+def test_waves_of_a_curtailed_vote_change_its_samples_alone(
+    share: tuple[int, float], size: int, draws: list[int | None]
+) -> None:
+    plain, winner, used = play(curtailed(*share), draws)
+    waved, waved_winner, waved_used = play(waves(curtailed(*share), size), draws)
+    assert (waved.accepted, waved_winner) == (plain.accepted, winner)
+    assert waved_used >= used
+
+
+@given(POLICIES, st.integers(1, 64))
+def test_waves_are_read_back_as_they_were_written(policy: Policy, size: int) -> None:
+    assert parse_policy(waves(policy, size).spec) == waves(policy, size)
+
+
+@given(POLICIES, DRAWS)
+def test_a_wave_of_one_is_the_policy_itself(policy: Policy, draws: list[int | None]) -> None:
+    assert play(waves(policy, 1), draws) == play(policy, draws)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["waves(lead(3, 9), 0)", "waves(waves(lead(3, 9), 4), 5)", "waves(lead(3, 9))", "waves(3, 9)",
+     "waves(lead(9, 3), 4)"],
+)  # fmt: skip
+def test_waves_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"Write for example|such as"):
         parse_policy(text)
