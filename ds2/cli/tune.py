@@ -212,6 +212,10 @@ class Common:
         """Return the study's folder."""
         return self.out or Path("runs") / f"{stem}-tune"
 
+    def name(self, stem: str) -> str:
+        """Return the study's name: in a database workers with folders of their own share one."""
+        return self.study or (f"{stem}-tune" if self.storage else self.folder(stem).name)
+
     def minima(self, quality: str) -> dict[str, float]:
         """Return the constraints by the name of what they are about.
 
@@ -250,9 +254,10 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
         space = read_space(common.space, space, fixed_here=live)
     if not recording.labelled:
         refuse_calibrated(space, "right answers are not known here, so that nothing can be fitted")
-    folder = common.folder(path.name.split(".")[0])
+    stem = path.name.split(".")[0]
+    folder = common.folder(stem)
     plan = StudyPlan(
-        name=common.study or folder.name,
+        name=common.name(stem),
         folder=folder,
         space=space,
         objectives=trials.objectives,

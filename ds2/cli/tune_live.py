@@ -178,7 +178,7 @@ def _plan(
     base |= {name: value for name, value in space.fixed.items() if name in base}
     known = {n: v for n, v in base.items() if n in space.domains}
     return StudyPlan(
-        name=common.study or request.out.name,
+        name=common.name(request.task.name),
         folder=request.out,
         space=space,
         objectives=objectives,

@@ -1,8 +1,8 @@
 """Where a study is kept: Optuna's journal file, or any database that SQLAlchemy reaches.
 
-Who works on a journal holds a shared lock beside it, so that a worker that begins knows whether it is
-alone: only then are the trials that a dead process left running cleaned up. A database has heartbeats
-for that.
+Who works in a study's folder holds a shared lock there, so that a worker that begins knows whether it is
+alone: only then are the trials that a dead process left running asked for again, on a journal all of
+them, in a database those of this folder. Those of another folder's worker are when its heartbeats stop.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from uuid import uuid4
 
 from signatures.errors import StoreError
 
@@ -24,7 +26,35 @@ JOURNAL_NAME = "study.log"
 WORKERS_NAME = "workers.sqlite"
 HEARTBEAT_S = 30
 GRACE_S = 90
-_CLEANING_S = 10.0
+_CLEANING_S = 60.0  # the longest that others wait for one who opens and cleans up
+_TRIES, _WAIT_S = 8, 0.25
+_MEANWHILE = ("already exists", "duplicate key", "unique constraint")
+_DRIVERS = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "pymysql": "PyMySQL",
+}
+
+
+class Worker:
+    """A process at work on a study.
+
+    Args:
+        connection: to the file of locks in the study's folder.
+        alone: no other works in that folder; until `share` none can begin.
+        name: stands for whoever works in that folder, now and after a kill.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, alone: bool, name: str) -> None:
+        self._connection = connection
+        self.alone, self.name = alone, name
+
+    def share(self) -> None:
+        """Let others begin in the folder."""
+        if self.alone:
+            self._connection.execute("COMMIT")
+            _take_shared(self._connection)
 
 
 def open_storage(url: str | None, folder: Path) -> optuna.storages.BaseStorage:
@@ -46,25 +76,54 @@ def open_storage(url: str | None, folder: Path) -> optuna.storages.BaseStorage:
             return optuna.storages.JournalStorage(_journal(folder))
         except (ValueError, KeyError) as error:
             refuse_journal(folder / JOURNAL_NAME, error)
-    try:
-        return optuna.storages.RDBStorage(
-            url,
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=GRACE_S,
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-        )
-    except Exception as error:  # noqa: BLE001 - see below
-        # SQLAlchemy, its drivers and Optuna each have errors of their own, a missing driver is an
-        # ImportError; whatever it is, the URL cannot be used.
-        said = without_password(str(error).strip().splitlines()[0] if str(error) else "")
-        raise StoreError.rule(
-            "Opening the study failed",
-            unit=without_password(url),
-            name="--storage",
-            rule="be the URL of a database that can be reached, with its driver installed",
-            value=f"{type(error).__name__}: {said}",
-            todo="Write for example sqlite:///study.db, or leave it out for a journal file.",
-        ) from None
+    for left in reversed(range(_TRIES)):
+        try:
+            return optuna.storages.RDBStorage(
+                url,
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+            )
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy, its drivers and Optuna each have theirs
+            said = str(error).lower()
+            if not left or not any(sign in said for sign in _MEANWHILE):
+                _refuse_url(url, error)
+        time.sleep(_WAIT_S)  # another worker is making the tables just now
+    raise AssertionError
+
+
+def close_storage(storage: optuna.storages.BaseStorage) -> None:
+    """Let go of the connections to a database."""
+    import optuna
+
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _refuse_url(url: str, error: Exception) -> NoReturn:
+    said = without_password(str(error).strip().splitlines()[0] if str(error) else "")
+    driver = _missing(error)
+    todo = "Write for example sqlite:///study.db, or leave it out for a journal file."
+    if driver is not None:
+        said, todo = f"no module named {driver!r}", f"pip install '{_DRIVERS.get(driver, driver)}'."
+    raise StoreError.rule(
+        "Opening the study failed",
+        unit=without_password(url),
+        name="--storage",
+        rule="be the URL of a database that can be reached, with its driver installed",
+        value=f"{type(error).__name__}: {said}",
+        todo=todo,
+    ) from None
+
+
+def _missing(error: BaseException | None) -> str | None:
+    """Return the module that a driver lacks, from the error or what it came from."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def without_password(text: str) -> str:
@@ -90,8 +149,8 @@ def refuse_journal(path: Path, error: Exception) -> NoReturn:
 
 
 @contextmanager
-def working(folder: Path) -> Iterator[bool]:
-    """Count as a worker on the folder's study while the block runs; give whether no other does.
+def working(folder: Path) -> Iterator[Worker]:
+    """Count as a worker in the study's folder while the block runs; see `Worker.share`.
 
     SQLite's own file locks hold it: whoever is alone for a moment had them exclusively, and they end
     with their process, however it ends.
@@ -101,23 +160,34 @@ def working(folder: Path) -> Iterator[bool]:
     except sqlite3.Error as error:
         refuse_journal(folder / WORKERS_NAME, error)
     try:
-        alone = _alone(connection)
-        connection.execute(f"PRAGMA busy_timeout = {int(_CLEANING_S * 1000)}")
-        connection.execute("BEGIN")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        yield alone
+        yield _begun(connection)
     finally:
         connection.close()
 
 
-def _alone(connection: sqlite3.Connection) -> bool:
+def _begun(connection: sqlite3.Connection) -> Worker:
+    alone = True
     try:
         connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("CREATE TABLE IF NOT EXISTS workers (one)")
-        connection.execute("COMMIT")
     except sqlite3.OperationalError:
-        return False
-    return True
+        alone = False
+    connection.execute(f"PRAGMA busy_timeout = {int(_CLEANING_S * 1000)}")
+    if not alone:
+        return Worker(connection, alone=False, name=_take_shared(connection))
+    connection.execute("CREATE TABLE IF NOT EXISTS workers (one)")
+    connection.execute(
+        "INSERT INTO workers SELECT ? WHERE NOT EXISTS (SELECT * FROM workers)", (uuid4().hex,)
+    )
+    return Worker(connection, alone=True, name=_id(connection))
+
+
+def _take_shared(connection: sqlite3.Connection) -> str:
+    connection.execute("BEGIN")
+    return _id(connection)  # what takes the lock
+
+
+def _id(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("SELECT one FROM workers").fetchone()[0])
 
 
 def _journal(folder: Path) -> optuna.storages.journal.JournalFileBackend:

@@ -20,6 +20,8 @@ from optimizers.tuning.results import Objective, Tried
 from optimizers.tuning.space import Settings, Space
 from optimizers.tuning.storage import (
     JOURNAL_NAME,
+    Worker,
+    close_storage,
     open_storage,
     refuse_journal,
     without_password,
@@ -36,6 +38,7 @@ BARREN = 20
 
 RETRY = "retry_of"
 _IDENTITY, _RECORD, _BASELINE, _REASON = "ds2", "ds2", "baseline", "reason"
+_WORKER = "worker"
 _FEWEST = 10  # different trials for importances to say anything
 
 
@@ -53,6 +56,10 @@ class Measured(NamedTuple):
 
 class Unmeasured(Exception):  # noqa: N818 - no error: this trial has no score, and the study goes on
     """A trial has nothing to measure; the message says why. It is never a score of 0."""
+
+
+class _Twice(Exception):  # noqa: N818 - no error: two workers that began at once queued the same trial
+    """A baseline is tried already."""
 
 
 class Paused(Exception):  # noqa: N818 - no error of the study: it waits to be continued
@@ -137,12 +144,12 @@ def run_study(plan: StudyPlan, evaluate: Evaluate, watch: Watch | None = None) -
         KeyboardInterrupt: it was interrupted; the same plan continues it.
     """
     _check(plan)
-    with _quiet(), working(plan.folder) as alone:
-        study = _open(plan)
-        if plan.storage is None and alone:
-            _retry_running(study)
+    with _quiet(), working(plan.folder) as worker, _stored(plan) as storage:
+        study = _open(plan, storage)
+        _clean_up(study, plan, worker)
+        worker.share()
         skipped = _enqueue_baselines(study, plan)
-        paused = _Search(plan, evaluate, watch).run(study)
+        paused = _Search(plan, evaluate, watch, worker).run(study)
         return Outcome(
             tried=tried_of(study, plan),
             failed=_failures(study),
@@ -178,8 +185,11 @@ def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 class _Search:
     """The loop of one process over a study."""
 
-    def __init__(self, plan: StudyPlan, evaluate: Evaluate, watch: Watch | None) -> None:
+    def __init__(
+        self, plan: StudyPlan, evaluate: Evaluate, watch: Watch | None, worker: Worker
+    ) -> None:
         self._plan, self._evaluate, self._watch = plan, evaluate, watch
+        self._worker = worker
         self._known: dict[str, Measured] = {}
         self._current: int | None = None
 
@@ -195,7 +205,7 @@ class _Search:
         if len(known) >= self._plan.trials:
             return ""
         try:
-            study.optimize(self._objective, catch=(Unmeasured,), callbacks=[self._after])
+            study.optimize(self._objective, catch=(Unmeasured, _Twice), callbacks=[self._after])
         except BaseException as stopped:
             if self._current is not None:
                 _retry(study, study.get_trials(deepcopy=False)[self._current])
@@ -206,6 +216,9 @@ class _Search:
 
     def _objective(self, trial: optuna.Trial) -> list[float]:
         self._current = trial.number
+        _refuse_twice(trial)
+        if self._plan.storage is not None:
+            trial.set_user_attr(_WORKER, self._worker.name)
         settings = self._plan.space.suggest(trial)
         key = canonical_json(settings)
         try:
@@ -238,12 +251,20 @@ class _Search:
             study.stop()
 
 
-def _open(plan: StudyPlan) -> optuna.Study:
+@contextmanager
+def _stored(plan: StudyPlan) -> Iterator[optuna.storages.BaseStorage]:
+    storage = open_storage(plan.storage, plan.folder)
+    try:
+        yield storage
+    finally:
+        close_storage(storage)
+
+
+def _open(plan: StudyPlan, storage: optuna.storages.BaseStorage) -> optuna.Study:
     import optuna
 
     from optimizers.tuning.sampler import ReseededTPE
 
-    storage = open_storage(plan.storage, plan.folder)
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,
@@ -252,8 +273,9 @@ def _open(plan: StudyPlan) -> optuna.Study:
         sampler=ReseededTPE(plan.seed),
     )
     ours = json.loads(json.dumps(_identity(plan)))
+    begun = bool(study.get_trials(deepcopy=False))  # before the identity, which goes before trials
     theirs = study.user_attrs.get(_IDENTITY)
-    if theirs is None and not study.get_trials(deepcopy=False):
+    if theirs is None and not begun:
         study.set_user_attr(_IDENTITY, ours)
         study.set_metric_names([wanted.name for wanted in plan.objectives])
     elif theirs != ours:
@@ -303,13 +325,19 @@ class _Plain(str):
         return str(self)
 
 
-def _retry_running(study: optuna.Study) -> None:
-    """Ask again for the trials that a process which is gone left running."""
+def _clean_up(study: optuna.Study, plan: StudyPlan, worker: Worker) -> None:
+    """Ask again for the trials that processes which are gone left running."""
+    import optuna
     from optuna.trial import TrialState
 
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+    running = study.get_trials(states=(TrialState.RUNNING,)) if worker.alone else []
+    for trial in running:
+        if plan.storage is not None and trial.user_attrs.get(_WORKER) != worker.name:
+            continue
         study.tell(trial.number, state=TrialState.FAIL)
         _retry(study, trial)
+    if plan.storage is not None:
+        optuna.storages.fail_stale_trials(study)
 
 
 def _retry(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -331,6 +359,18 @@ def _enqueue_baselines(study: optuna.Study, plan: StudyPlan) -> dict[str, str]:
         elif name not in there:
             study.enqueue_trial(plan.space.sampled(settings), user_attrs={_BASELINE: name})
     return skipped
+
+
+def _refuse_twice(trial: optuna.Trial) -> None:
+    from optuna.trial import TrialState
+
+    name = trial.user_attrs.get(_BASELINE)
+    if name is None:
+        return
+    earlier = trial.study.get_trials(deepcopy=False)[: trial.number]
+    live = (t for t in earlier if t.state is not TrialState.FAIL)
+    if any(t.user_attrs.get(_BASELINE) == name for t in live):
+        raise _Twice(name)
 
 
 def _failures(study: optuna.Study) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ from optimizers.tuning import (
 from optimizers.tuning.drawing import front_svg, history_svg, importances_svg
 from optimizers.tuning.results import PREFERENCES
 from optimizers.tuning.space import Choice, Settings
-from optimizers.tuning.storage import JOURNAL_NAME, without_password, working
+from optimizers.tuning.storage import JOURNAL_NAME, close_storage, without_password, working
 from programs.ballots import Ballot
 from programs.stopping import Calibrated, parse_policy
 from signatures.errors import ConfigError, StoreError
@@ -128,8 +129,9 @@ def test_a_trial_that_a_dead_process_left_running_is_asked_for_again(tmp_path: P
     study.enqueue_trial({"policy": "lead", "lead.by": 2, "lead.max": 4})
     trial = study.ask()
     assert broken.space.suggest(trial)["lead.max"] == 4
-    with working(broken.folder) as alone:
-        assert alone
+    with working(broken.folder) as worker:
+        assert worker.alone
+        worker.share()
         # While another process works, nobody may take its trials for dead.
         assert len(run_study(replace(broken, trials=6), Votes()).tried) == 6
         states = [t.state.name for t in study.get_trials(deepcopy=False)]
@@ -158,6 +160,29 @@ def test_a_study_is_kept_in_a_database_as_well(tmp_path: Path) -> None:
     assert rows(both) == rows(run_study(plan(tmp_path / "three", trials=4), Votes()))
 
 
+def test_a_worker_without_a_heartbeat_loses_its_trial_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optimizers.tuning.storage.HEARTBEAT_S", 1)
+    monkeypatch.setattr("optimizers.tuning.storage.GRACE_S", 2)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    first = plan(tmp_path / "one", trials=2, storage=url)
+    run_study(first, Votes())
+    storage = optuna.storages.RDBStorage(url)
+    trial = optuna.load_study(study_name="study", storage=storage).ask()
+    asked = first.space.suggest(trial)
+    storage.record_heartbeat(trial._trial_id)
+    # In its own folder nobody has begun since: only the silence tells.
+    other = replace(first, folder=tmp_path / "two", trials=3)
+    assert rows(run_study(other, Votes()))[2][0] != asked
+    time.sleep(3.2)
+    again = run_study(replace(other, trials=4), Votes())
+    assert rows(again)[3][0] == asked
+    states = [t.state.name for t in storage.get_all_trials(trial.study._study_id)]
+    assert "RUNNING" not in states
+    close_storage(storage)
+
+
 @pytest.mark.parametrize(
     "url",
     ["nonsense", "sqlite:////no/such/folder/s.db", "mysql://ann:secret@127.0.0.1:1/x"],
@@ -170,6 +195,13 @@ def test_a_storage_that_cannot_be_opened_is_refused_without_its_password(
         run_study(plan(tmp_path, storage=url), Votes())
     assert "secret" not in str(caught.value)
     assert without_password("see http://a.b/c") == "see http://a.b/c"
+
+
+def test_a_missing_driver_is_told_by_the_package_that_brings_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        run_study(plan(tmp_path, storage="mysql://ann:secret@127.0.0.1:1/x"), Votes())
+    assert "no module named 'MySQLdb'" in str(caught.value)
+    assert "pip install 'mysqlclient'" in str(caught.value)
 
 
 def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path: Path) -> None:
