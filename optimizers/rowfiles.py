@@ -129,6 +129,8 @@ def _hub(source: str) -> Iterator[RowAt]:
     except (OSError, ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         refuse(source, "be a data set that can be loaded", said, "Check name, config and split.")
+    if isinstance(found, dict) and len(found) == 1:
+        (found,) = found.values()
     if isinstance(found, dict):
         todo = f"Name one of them: {name}:{next(iter(found))}."
         refuse(source, "name a split where there are several", sorted(found), todo)

@@ -154,6 +154,26 @@ def test_a_mistake_is_one_message_before_the_first_call(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_dev_set_is_taken_by_its_name_on_the_hub(
+    ds2: Callable[..., Any], rows: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import datasets
+
+    asked: list[Any] = []
+
+    def load(name: str, config: str | None, *, split: str | None) -> datasets.Dataset:
+        asked.append((name, config, split))
+        lines = rows.read_text(encoding="utf-8").splitlines()
+        kept = [{name: json.loads(line)[name] for name in ("question", "answer")} for line in lines]
+        return datasets.Dataset.from_list(kept).rename_column("question", "prompt")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    given = ("--devset", "ann/sums:main:test", "--columns", "question=prompt", "--out", "h", "-q")
+    assert ds2("compile", "gsm8k", *QUICK, *given).code == 0
+    assert asked == [("ann/sums", "main", "test")]
+    assert manifest_of(tmp_path / "h")["devset"]["source"] == "ann/sums:main:test"
+
+
 def test_a_folder_of_another_compile_or_of_a_run_is_refused(
     ds2: Callable[..., Any], rows: Path
 ) -> None:
