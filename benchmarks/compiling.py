@@ -23,6 +23,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import dspy
@@ -48,6 +49,7 @@ from signatures.bloom import LEVELS
 from signatures.task import load_task
 
 TASK = load_task("gsm8k")
+ANSWER_JUDGE, COMPARED = "answer-judge", load_task("math")  # numbers have exact keys: no judge
 FLOOR = 0.8  # of the chain's precision: the sensitive teacher's plain prompts have 0.78
 ALL_THAT_HELPS = " ".join((HELPFUL[0], HELPFUL[2], HELPFUL[4]))
 
@@ -78,10 +80,13 @@ def calls(models: Models) -> int:
     return sum(len(model.engine.logged.log._receipts) for model in set(models))
 
 
-def program() -> DS2Instruct:
+def program(stage: str = "") -> DS2Instruct:
+    if stage == ANSWER_JUDGE:
+        return DS2Instruct(COMPARED, ChainConfig(policy=lead(3, 9), merger="judge"))
     return DS2Instruct(TASK, ChainConfig(policy=lead(3, 9), level_judge=True))
 
 
+@cache
 def devset(rows: int, seed: int = 0) -> DevSet:
     """Return questions that the teacher wrote, clear ones, with their computed truth."""
     made: list[DevRow] = []
@@ -100,10 +105,34 @@ def devset(rows: int, seed: int = 0) -> DevSet:
     return DevSet("made", tuple(made), labelled=True)
 
 
+@cache
+def pairs(rows: int, seed: int = 0) -> DevSet:
+    """Return questions with two answers: both right and worded otherwise, or one of them wrong."""
+    made: list[DevRow] = []
+    with dspy.context(lm=lm(), adapter=adapter()):
+        written = program(ANSWER_JUDGE)
+        bank = [keyword.text for keyword in written.expand(24).bank]
+        rng, number = random.Random(seed), 0
+        while len(made) < rows:
+            number += 1
+            words, level = rng.sample(bank, 1), LEVELS[number % 6]
+            asked = written.writer(keywords=words, level=level.value, visit=number).instruction
+            right = None if asked is None else truth(asked.question)
+            if asked is not None and right is not None:
+                same = number % 2 == 0
+                other = f"{right}." if same else f"{right} + {rng.randint(1, 9)}"
+                made.append(DevRow(asked.question, pair=(right, other), same=same))
+    return DevSet("made", tuple(made), labelled=False)
+
+
+def examples_of(stage: str, rows: int, seed: int = 0) -> DevSet:
+    return pairs(rows, seed) if stage == ANSWER_JUDGE else devset(rows, seed)
+
+
 def gap(stage: str, dev: DevSet) -> Gap:
     """Return the held-out score of the plain prompts, and of the best of those written by hand."""
     with dspy.context(lm=lm(1.0), adapter=adapter()):
-        judge, plain = lm(), program()
+        judge, plain = lm(), program(stage)
         examples = make_examples(stage, plain, dev, judge=judge, cells=len(dev.rows))
         metric = metric_for(stage, plain, judge, dev, min_precision=FLOOR)
         if isinstance(metric, ChainMetric):
@@ -120,7 +149,7 @@ def gap(stage: str, dev: DevSet) -> Gap:
 
 def by_hand(stage: str, demos: int, metric: Metric, train: Sequence[dspy.Example]) -> DS2Instruct:
     """Return the program with all that helps in the instructions of a stage, and good demos."""
-    written = program()
+    written = program(stage)
     for predictor in stage_of(written, stage).predictors():
         instructions = f"{predictor.signature.instructions} {ALL_THAT_HELPS}"
         predictor.signature = predictor.signature.with_instructions(instructions)
@@ -147,7 +176,7 @@ def compiled(
     models = Models(lm(sensitivity, seed=seed), steady, steady)
     cells = len(dev.rows)
     job = Job(
-        program(), stage, optimizer, dev, seed=seed, min_precision=FLOOR, cells=cells
+        program(stage), stage, optimizer, dev, seed=seed, min_precision=FLOOR, cells=cells
     )  # fmt: skip
     if width != 1:
         job = replace(job, budget_calls=round(width * check_job(job).most))
@@ -156,8 +185,8 @@ def compiled(
 
 
 def gains(stages: Sequence[str], optimizers: Sequence[str], rows: int, width: float) -> None:
-    dev = devset(rows)
     for stage in stages:
+        dev = examples_of(stage, rows)
         found = gap(stage, dev)
         print(f"{stage}: plain {found.plain:.3f}, best {found.best:.3f}", flush=True)
         for optimizer in optimizers:
@@ -181,7 +210,7 @@ def null(stages: Sequence[str], optimizers: Sequence[str], rows: int, seeds: int
         for optimizer in optimizers:
             claims = 0
             for seed in range(seeds):
-                dev = devset(rows, seed)
+                dev = examples_of(stage, rows, seed)
                 made, _ = compiled(stage, optimizer, dev, sensitivity=0.0, width=1, seed=seed)
                 claims += made.gained
             print(f"{stage:<13} {optimizer:<17} {claims} of {seeds} claim a gain", flush=True)

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from optimizers.devsets import TRAIN, VAL, DevSet, split_devset
 from optimizers.metrics import (
+    PAIR_DRAWS,
     REFERENCE_DRAWS,
     AnswerMetric,
     ChainMetric,
     InstructionMetric,
     JudgeMetric,
     KeywordMetric,
+    PairMetric,
 )
 from optimizers.search import Kind, Sizing, least_runs, sized
 from programs.synthesis import DS2Instruct
@@ -25,8 +27,13 @@ _JUDGING = {
     "instructions": InstructionMetric.calls,
     "answers": AnswerMetric.calls,
     "judge": JudgeMetric.calls,
+    "answer-judge": PairMetric.calls,
     "chain": ChainMetric.calls,
 }
+
+
+_LABELLING = {"answers": REFERENCE_DRAWS, "answer-judge": PAIR_DRAWS + REFERENCE_DRAWS}
+_ON_ROWS = {"answers", "judge", "answer-judge"}  # stages whose examples are the rows of a dev set
 
 
 class Price(NamedTuple):
@@ -51,7 +58,7 @@ def expected_sizes(stage: str, devset: DevSet | None, cells: int) -> tuple[int, 
     """Return how many examples the three sides have, at most, without asking any model."""
     rows = devset.rows if devset is not None else ()
     named = rows and all(row.level and len(row.keywords) in (1, 2) for row in rows)
-    if stage in {"answers", "judge"} or (stage != "keywords" and named):
+    if stage in _ON_ROWS or (stage != "keywords" and named):
         train, val, test = split_devset(rows)
         return len(train), len(val), len(test)
     first, second = round(TRAIN * cells), round((TRAIN + VAL) * cells)
@@ -78,7 +85,7 @@ def price(
         sizes: examples of the three sides.
         predictors: prompts of the stage.
         repeats: draws of each held-out example.
-        labelled: whether answers are known, or must be voted on first.
+        labelled: whether answers (or verdicts) are known, or must be voted on first.
         budget_calls: most calls in all; None for the ordinary width.
 
     Raises:
@@ -87,8 +94,8 @@ def price(
     draws = 1 + program.vote.policy.max_draws if stage == "chain" else 1
     run = draws + _JUDGING[stage]
     evaluation = run * sizes[2] * repeats
-    setup = BANK_CALLS if stage not in {"answers", "judge"} else 0
-    setup += 0 if labelled or stage != "answers" else REFERENCE_DRAWS * sum(sizes)
+    setup = BANK_CALLS if stage not in _ON_ROWS else 0
+    setup += 0 if labelled else _LABELLING.get(stage, 0) * sum(sizes)
     fixed = setup + run * (sizes[1] or sizes[0]) + 2 * evaluation
     fixed += PROPOSALS * predictors if kind.proposes else 0
     rest = None if budget_calls is None else (budget_calls - fixed) // run

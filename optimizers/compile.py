@@ -46,7 +46,8 @@ class Job:
 
     Args:
         program: the program as it is; it is not changed.
-        stage: one of `STAGES`; `judge` wants a program with `ChainConfig(level_judge=True)`.
+        stage: one of `STAGES`; `judge` wants a program with `ChainConfig(level_judge=True)`,
+            `answer-judge` one with `ChainConfig(merger="judge")`.
         optimizer: one of `OPTIMIZERS`.
         devset: the dev set; answers and judge need one.
         seed: of examples, search and interval, 0 or more.
@@ -139,7 +140,7 @@ def check_job(job: Job) -> Price:
             or a budget that does not reach.
     """
     kind = check_names(job.stage, job.optimizer)
-    if job.stage in {"answers", "judge"} and job.devset is None:
+    if job.stage in {"answers", "judge", "answer-judge"} and job.devset is None:
         raise ConfigError.rule(
             "Compiling failed",
             unit=job.stage,
@@ -326,9 +327,13 @@ def _price(job: Job, kind: Kind, sizes: tuple[int, int, int]) -> Price:
         sizes,
         predictors=len(stage_of(job.program, job.stage).predictors()),
         repeats=job.repeats,
-        labelled=job.devset is None or job.devset.labelled,
+        labelled=job.devset is None or _labelled(job.stage, job.devset),
         budget_calls=job.budget_calls,
     )
+
+
+def _labelled(stage: str, devset: DevSet) -> bool:
+    return devset.paired if stage == "answer-judge" else devset.labelled
 
 
 def _source(job: Job) -> str:
@@ -360,7 +365,7 @@ def _with_notices(result: Compiled, job: Job, examples: Examples) -> Compiled:
 def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
     yield from examples.notices
     devset = job.devset
-    if devset is not None and devset.labelled_by and job.stage == "answers":
+    if devset is not None and devset.labelled_by and job.stage in {"answers", "answer-judge"}:
         yield (
             f"The dev set is self-labelled ({devset.labelled_by}): the score is agreement with those "
             "labels, not accuracy."

@@ -20,10 +20,14 @@ from signatures.errors import ConfigError
 from signatures.records import content_id
 from signatures.task import AnswerKind, TaskSpec
 
-COLUMNS = ("question", "answer", "context", "options", "keywords", "level", "labelled_by")
+COLUMNS = (
+    "question", "answer", "context", "options", "keywords", "level", "labelled_by",
+    "first", "second", "same",
+)  # fmt: skip
 TRAIN, VAL = 0.35, 0.25  # the rest is test
 MOST_UNREADABLE = 0.1
 _SHOWN = 8
+_VERDICTS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class DevRow:
         options: the texts of the options, where the task has them.
         keywords: what it was written for, where that is known.
         level: its level, where that is known.
+        pair: two answers to it, where the set is for the judge of answers.
+        same: whether those two say the same.
         where: where it stands in its source.
     """
 
@@ -48,6 +54,8 @@ class DevRow:
     options: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     level: BloomLevel | None = None
+    pair: tuple[str, str] | None = None
+    same: bool | None = None
     where: str = ""
 
 
@@ -71,11 +79,17 @@ class DevSet:
     unreadable: tuple[str, ...] = ()
 
     @property
+    def paired(self) -> bool:
+        """Return whether every row holds two answers and whether they say the same."""
+        return bool(self.rows) and all(row.pair and row.same is not None for row in self.rows)
+
+    @property
     def id(self) -> str:
         """Return the hash of what is in the set, not of where it lies."""
-        return content_id(
-            [[r.question, r.key, r.context, list(r.options), r.level] for r in self.rows]
-        )
+        rows: list[list[Any]] = [
+            [r.question, r.key, r.context, list(r.options), r.level] for r in self.rows
+        ]
+        return content_id(rows + [[*r.pair, r.same] for r in self.rows if r.pair])
 
 
 class Split(NamedTuple):
@@ -240,6 +254,8 @@ def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> D
         options=options,
         keywords=tuple(str(word) for word in values.get("keywords") or ()),
         level=_level(source, row, values.get("level")),
+        pair=_pair(source, row, values),
+        same=_same(source, row, values.get("same")),
         where=row.where,
     )
 
@@ -269,6 +285,25 @@ def _level(source: str, row: RowAt, value: Any) -> BloomLevel | None:
             f"Use {', '.join(BloomLevel)}.",
         )
     return BloomLevel(named)
+
+
+def _pair(source: str, row: RowAt, values: Mapping[str, Any]) -> tuple[str, str] | None:
+    first, second = (_answer(values.get(name)) for name in ("first", "second"))
+    if first is None and second is None:
+        return None
+    if first is None or second is None or values.get("same") is None:
+        rule = f"have `first`, `second` and `same` in each row that has one of them ({row.where})"
+        refuse(source, rule, {"first": first, "second": second}, "Mend that row.")
+    return first, second
+
+
+def _same(source: str, row: RowAt, value: Any) -> bool | None:
+    if value is None:
+        return None
+    said = str(value).strip().casefold()
+    if said not in _VERDICTS:
+        refuse(source, f"have yes or no as `same` ({row.where})", value, "Mend that row.")
+    return _VERDICTS[said]
 
 
 def _asked(row: DevRow) -> str:

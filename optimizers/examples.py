@@ -1,6 +1,7 @@
 """What each stage is tried on: examples in three sides, of a dev set or of the task's own keywords.
 
-Answers and judges are tried on the rows of a dev set. Keywords, instructions and the chain are tried
+Answers and judges are tried on the rows of a dev set; the judge of answers on pairs of them, which are
+drawn where the dev set holds none. Keywords, instructions and the chain are tried
 on cells: of the dev set where its rows name keywords and level (as `ds2 devset` writes them), else
 of a bank that the plain program grows. Sides are cut by a hash, so that they do not depend on order.
 """
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import dspy
 
 from optimizers.devsets import TRAIN, VAL, DevRow, DevSet, split_devset
-from optimizers.metrics import reference_answers
+from optimizers.metrics import compared, reference_answers, reference_pairs
 from programs.synthesis import DS2Instruct
 from signatures.answers import lettered
 from signatures.bloom import LEVELS
@@ -68,6 +69,9 @@ def make_examples(
         return _answers(program, _required(devset, stage, "questions, best with answers"), judge)
     if stage == "judge":
         return _levels(_required(devset, stage, "questions with their levels"))
+    if stage == "answer-judge":
+        found_in = _required(devset, stage, "two answers in each row, or questions to draw them of")
+        return _pairs(program, found_in, judge)
     if stage == "keywords":
         return _lists(_bank(program, devset, seed), cells, seed)
     found = _cells(devset)
@@ -145,6 +149,30 @@ def _levels(devset: DevSet) -> Examples:
         return dspy.Example(question=text, label=row.level).with_inputs("question")
 
     return Examples(*(tuple(map(example, side)) for side in split_devset(devset.rows)))
+
+
+def _pairs(program: DS2Instruct, devset: DevSet, judge: dspy.LM) -> Examples:
+    made: list[tuple[dspy.Example, ...]] = []
+    dropped = 0
+    for side in split_devset(devset.rows):
+        pairs: Sequence[tuple[str, str, bool] | None] = [
+            (*row.pair, bool(row.same)) if row.pair else None for row in side
+        ]
+        if not devset.paired:
+            pairs = reference_pairs(program, judge, side)
+        dropped += sum(pair is None for pair in pairs)
+        made.append(tuple(_pair(row, *pair) for row, pair in zip(side, pairs, strict=True) if pair))
+    labels = [example.label for side in made for example in side]
+    notices = [f"{labels.count('yes')} of {len(labels)} pairs of answers say the same."]
+    if dropped:
+        notices.append(f"{dropped} questions whose draws all had one answer left out.")
+    return Examples(made[0], made[1], made[2], tuple(notices))
+
+
+def _pair(row: DevRow, first: str, second: str, same: bool) -> dspy.Example:
+    label = "yes" if same else "no"
+    example = dspy.Example(question=compared(row), first=first, second=second, label=label)
+    return example.with_inputs("question", "first", "second")
 
 
 def _cells(devset: DevSet | None) -> Examples | None:

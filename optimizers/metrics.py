@@ -9,6 +9,7 @@
   right.
 - answers: 1 where the answer equals the one of the dev set, else 0.
 - judge: 1 where the level read is the one of the dev set, else 0.
+- answer-judge: 1 where the verdict on two answers is the one of the dev set, else 0.
 - chain: rows for tokens, see `ChainMetric`.
 
 A metric returns a `Score`, or `Unscored` with the reason: an error of a language model, and a judge
@@ -18,6 +19,7 @@ model of their own with the prompts as they are written, whatever is being compi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from math import prod
 from typing import Any, Protocol
@@ -30,6 +32,7 @@ from optimizers.similarity import NearIndex, folded
 from optimizers.stages import vote_inputs
 from programs.judging import JUDGE_TEMPERATURE, KeywordJudge, LevelJudge, QuestionJudge
 from programs.loop import run_sync
+from programs.meaning import Judge, Pair
 from programs.stopping import fixed
 from programs.synthesis import ChainConfig, DS2Instruct
 from programs.voting import SelfConsistency
@@ -44,6 +47,7 @@ METRICS_VERSION = 1
 SMALL_VOTE = 3
 CHECK_DRAWS = 5
 REFERENCE_DRAWS = 15
+PAIR_DRAWS = 5
 MIN_PRECISION = 0.9
 PLAIN_CHAIN = 2 / 3  # what the plain prompts have, by the rule of the chain's metric
 _COVERAGE = 0.1
@@ -233,6 +237,31 @@ class JudgeMetric:
         return Score(0.0, f"The level read was {outcome.read}; the right one is {example.label}.")
 
 
+class PairMetric:
+    """Judge the verdict on two answers against the one of the dev set.
+
+    Args:
+        name: who says which verdict is right.
+    """
+
+    calls = 0
+
+    def __init__(self, name: str = "verdict as labelled") -> None:
+        self.name = name
+
+    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
+        """Return 1 for the right verdict, else 0; a run takes a verdict that is missing for a no."""
+        if outcome.failed:
+            return Unscored(outcome.failed)
+        if outcome.read is None:
+            return Score(0.0, "The reply gave no verdict in the form asked for.")
+        if outcome.read == example.label:
+            return Score(1.0, "The verdict is right.")
+        pair = f"{example.first!r} and {example.second!r}"
+        said = "say the same" if example.label == "yes" else "do not say the same"
+        return Score(0.0, f"The verdict was {outcome.read}; {pair} {said}.")
+
+
 class ChainMetric:
     """Accepted rows for tokens, at a floor of precision.
 
@@ -328,6 +357,58 @@ def reference_answers(
     return found
 
 
+class _Apart:
+    """Merges nothing."""
+
+    name = "apart"
+
+    async def same(self, pair: Pair) -> bool:  # noqa: ARG002
+        return False
+
+
+def reference_pairs(
+    program: DS2Instruct, lm: dspy.LM, rows: Sequence[DevRow]
+) -> list[tuple[str, str, bool] | None]:
+    """Return two answers to each row that a run would have compared, and whether they say the same.
+
+    Of five draws the two answers given most often, their keys being different; the verdict is the
+    majority of fifteen of the judge as it is written. None where all draws have one key.
+    """
+    config = ChainConfig(
+        policy=fixed(PAIR_DRAWS, 0.5),
+        temperatures=program.config.temperatures,
+        thinking=program.config.thinking,
+        merger=_Apart(),
+    )
+    vote = DS2Instruct(program.task, config).vote
+    return [_reference_pair(vote, Judge(_temperature(program)), lm, row) for row in rows]
+
+
+def _reference_pair(
+    vote: SelfConsistency, judge: Judge, lm: dspy.LM, row: DevRow
+) -> tuple[str, str, bool] | None:
+    asked: dict[str, Any] = {"question": row.question}
+    if row.context:
+        asked["context"] = row.context
+    with dspy.context(lm=_apart(lm)):
+        samples = vote(**asked).vote.samples
+    said = {s.key: s.answer for s in samples if s.key is not None and s.answer is not None}
+    often = Counter(s.key for s in samples if s.key is not None).most_common(2)
+    if len(often) < 2:
+        return None
+    first, second = (str(said[key]) for key in sorted(str(key) for key, _ in often))
+    yes = 0
+    for number in range(REFERENCE_DRAWS):
+        with dspy.context(lm=lm.copy(rollout_id=_CHECKS + number)):
+            yes += judge(question=compared(row), first=first, second=second).same
+    return first, second, yes > REFERENCE_DRAWS / 2
+
+
+def compared(row: DevRow) -> str:
+    """Return the question of a row as a judge of answers sees it in a run."""
+    return f"{row.context}\n{row.question}".strip()
+
+
 def metric_for(
     stage: str,
     program: DS2Instruct,
@@ -347,6 +428,8 @@ def metric_for(
             return answer_metric(devset)
         case "judge":
             return JudgeMetric()
+        case "answer-judge" if devset is not None:
+            return pair_metric(devset)
         case "chain":
             return ChainMetric(program, judge, min_precision=min_precision)
     raise ValueError(f"no metric for {stage!r}")
@@ -362,6 +445,18 @@ def answer_metric(devset: DevSet) -> AnswerMetric:
     if devset.labelled_by:
         return AnswerMetric("agreement with self-labels (not accuracy)")
     return AnswerMetric("accuracy")
+
+
+def pair_metric(devset: DevSet) -> PairMetric:
+    """Return the metric of the judge of answers; its name says how far it can be believed."""
+    if not devset.paired:
+        return PairMetric(
+            f"agreement with the majority of {REFERENCE_DRAWS} verdicts of the judge model "
+            "(self-consistency, not accuracy)"
+        )
+    if devset.labelled_by:
+        return PairMetric("agreement with self-labels (not accuracy)")
+    return PairMetric()
 
 
 def _winner(vote: Vote) -> tuple[str, str] | None:

@@ -21,16 +21,17 @@ from programs.instructions import InstructionWriter
 from programs.judging import LevelJudge
 from programs.keywords import Ask, KeywordExpansion
 from programs.loop import run_sync
+from programs.meaning import Judge
 from programs.sampling import Temperatures, call_config
 from programs.synthesis import DS2Instruct
 from programs.voting import SelfConsistency
 from signatures.bloom import BloomLevel
-from signatures.errors import DS2Error
+from signatures.errors import ConfigError, DS2Error
 from signatures.receipts import collect
 from signatures.records import KeywordOrigin
 from signatures.task import AnswerFormat
 
-STAGES = ("keywords", "instructions", "answers", "judge", "chain")
+STAGES = ("keywords", "instructions", "answers", "judge", "answer-judge", "chain")
 
 
 class SearchStopped(BaseException):
@@ -218,6 +219,19 @@ class JudgeStage(Stage):
         return {"read": verdict.level, "reason": verdict.reason}
 
 
+class AnswerJudgeStage(Stage):
+    """Whether two answers, `first` and `second`, to one `question` say the same, as the judge reads it."""
+
+    def __init__(self, judge: Judge, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.judge = judge
+
+    async def work(self, *, question: str, first: str, second: str) -> dict[str, Any]:
+        """Return the verdict as `read` (yes or no), None where the reply gave none, and its `reason`."""
+        verdict = await self.judge.acall(question=question, first=first, second=second)
+        return {"read": verdict.read, "reason": verdict.reason}
+
+
 class ChainStage(Stage):
     """One row: an instruction is written and voted on."""
 
@@ -262,7 +276,23 @@ def stage_of(program: DS2Instruct, name: str, gate: Gate | None = None) -> Stage
             return AnswerStage(draw, program.task.answer, program.config.temperatures, gate)
         case "judge":
             return JudgeStage(program.level_judge, gate)
+        case "answer-judge":
+            return AnswerJudgeStage(_answer_judge(program), gate)
         case "chain":
             return ChainStage(program.writer, program.vote, gate)
         case _:
             raise ValueError(name)
+
+
+def _answer_judge(program: DS2Instruct) -> Judge:
+    judge = program.vote.judge
+    if not isinstance(judge, Judge):
+        raise ConfigError.rule(
+            "Compiling failed",
+            unit=program.task.name,
+            name="the program",
+            rule="hold the judge of answers",
+            value=None if judge is None else type(judge).__name__,
+            todo="Build it with ChainConfig(merger='judge').",
+        )
+    return judge

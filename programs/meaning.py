@@ -179,7 +179,8 @@ class Judge(dspy.Module):
     Args:
         temperature: with what it is drawn; None where the model fixes its own.
 
-    Returns (of a call): a `dspy.Prediction` with `same` (bool) and `reason`.
+    Returns (of a call): a `dspy.Prediction` with `same` (bool), `reason`, and `read` (the verdict as
+    it was given, yes or no; None where there was none).
     """
 
     name = "judge"
@@ -197,8 +198,8 @@ class Judge(dspy.Module):
                 question=question, first=first, second=second, config=config
             )
         except AdapterParseError:
-            return dspy.Prediction(same=False, reason="The reply gave no verdict.")
-        return dspy.Prediction(same=verdict.same == "yes", reason=verdict.reason)
+            return dspy.Prediction(same=False, reason="The reply gave no verdict.", read=None)
+        return dspy.Prediction(same=verdict.same == "yes", reason=verdict.reason, read=verdict.same)
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Return the same as `aforward`, for callers without an event loop."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -249,19 +249,26 @@ class DS2Instruct(dspy.Module):
         text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
         Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
 
+    def _judged_as(self, names: Iterable[str]) -> ChainConfig:
+        """Return the configuration with the judges whose predictors have these names."""
+        there = {name.rpartition(".")[0] for name in names}
+        config = replace(self.config, level_judge="level_judge" in there)
+        if config.merger in (None, "judge") and self.task.answer.kind is not AnswerKind.OPEN:
+            config = replace(config, merger="judge" if "vote.judge" in there else None)
+        return config
+
     def load(self, path: str | Path, **_: Any) -> None:
         """Take prompts and demos from a file that `save` wrote; language models stay as they are.
 
-        The judge of levels is optional on both sides: one that the file lacks keeps its own prompt,
-        one that this program lacks is left out.
+        The program's own judges, of levels and of answers, are optional on both sides: one that the
+        file lacks keeps its own prompt, one that this program lacks is left out.
 
         Raises:
             ProgramError: the file cannot be read, is of another task, or was made for signatures
                 that have changed since.
         """
         document = _read_program(Path(path))
-        judged = any(name.startswith("level_judge.") for name in document.get("program") or ())
-        fresh = DS2Instruct(self.task, replace(self.config, level_judge=judged))
+        fresh = DS2Instruct(self.task, self._judged_as(document.get("program") or ()))
         for name, ours in (("task", self.task.name), ("signatures", fresh.signatures_hash())):
             if document.get(name) != ours:
                 raise ProgramError.rule(

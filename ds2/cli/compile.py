@@ -28,7 +28,7 @@ def compile_command(
         str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
     ],
     stage: Annotated[
-        str, typer.Option(help="keywords, instructions, answers, judge or chain.")
+        str, typer.Option(help="keywords, instructions, answers, judge, answer-judge or chain.")
     ] = "answers",
     optimizer: Annotated[
         str,
@@ -40,7 +40,7 @@ def compile_command(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="JSONL, Parquet, a datasets folder or a Hub name; answers and judge need one.",
+            help="JSONL, Parquet, a datasets folder or a Hub name; answers and judges need one.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -150,8 +150,10 @@ def compile_command(
 
     check_names(stage, optimizer)
     spec = load_task(task)
+    # The judge of answers is there where answers are compared by it.
+    compares = MergerName.JUDGE if stage == "answer-judge" else merger
     config = make_config(
-        "default", seed=seed, policy=policy, adapter=adapter.value, merger=merger.value
+        "default", seed=seed, policy=policy, adapter=adapter.value, merger=compares.value
     )
     engine = EngineConfig.build(
         model=model,

@@ -49,7 +49,8 @@ class CompileRequest:
 
     Args:
         task: the task.
-        stage: what is compiled; `judge` has the program hold a blind judge of levels.
+        stage: what is compiled; `judge` has the program hold a blind judge of levels, `answer-judge`
+            wants a configuration with the merger `judge`.
         config: the settings that shape the chain (policy, temperatures, adapter, merger, seed).
         engine: which models, and how they are reached.
         judge_model: judges and checks; None for the model of the stage.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -131,10 +132,69 @@ def test_a_judge_is_compiled_and_kept_with_the_program(
     assert saved["program"]["level_judge.predict"]["demos"]
 
 
+def test_the_judge_of_answers_is_compiled_and_used_by_a_run_that_compares_by_it(
+    ds2: Callable[..., Any], tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    rng = random.Random(0)
+    words = ["".join(rng.sample("abcdefghijklmnopqrstuvwxyz", 6)) for _ in range(400)]
+    made = [
+        {"q": f"What is {' '.join(rng.sample(words, 9))}?", "one": str(n), "other": f"{n + n % 2}.",
+         "alike": "no" if n % 2 else "yes"}
+        for n in range(40)
+    ]  # fmt: skip
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
+    columns = "question=q,first=one,second=other,same=alike"
+    asked = ("--stage", "answer-judge", "--optimizer", "bootstrap", "--devset", pairs)
+    done = ds2("compile", "math", *asked, "--columns", columns, "--out", "j", "-q")
+    assert done.code == 0, done.err
+    assert manifest_of(tmp_path / "j")["metric"]["name"] == "verdict as labelled"
+    program = tmp_path / "j/program.json"
+    document = json.loads(program.read_text(encoding="utf-8"))
+    state = document["program"]["vote.judge.predict"]
+    state["signature"]["instructions"] += " Mind every sign."
+    program.write_text(json.dumps(document), encoding="utf-8")
+
+    # Who compares by a judge takes its prompt, who compares by keys alone leaves it out.
+    for merger, minds in (("judge", True), ("none", False)):
+        ran = ds2("run", "math", "-n", 12, "--program", program, "--merger", merger,
+                  "--out", merger, "-q")  # fmt: skip
+        assert ran.code == 0, ran.err
+        with RunStore(tmp_path / merger) as store:
+            judged = store.rows(
+                "SELECT prompt FROM calls JOIN prompts ON id = prompt_id WHERE stage = 'judge'"
+            )
+        assert bool(judged) is minds
+        assert all("Mind every sign." in prompt for (prompt,) in judged)
+    # And a program without that judge keeps the plain one.
+    DS2Instruct("math").save(tmp_path / "plain.json")
+    ran = ds2("run", "math", "-n", 6, "--program", "plain.json", "--merger", "judge", "-q")
+    assert ran.code == 0, ran.err
+
+
+def test_pairs_that_cannot_be_used_are_told_by_their_line(
+    ds2: Callable[..., Any], tmp_path: Path
+) -> None:
+    good = {"question": "2 + 2?", "first": "4", "second": "4.", "same": "yes"}
+    for row, said in (
+        ({**good, "same": "maybe"}, "have yes or no as `same` (p.jsonl, line 2)"),
+        ({"question": "2?", "first": "2"}, "have `first`, `second` and `same` in each row"),
+    ):
+        (tmp_path / "p.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}\n")
+        told = ds2("compile", "math", "--stage", "answer-judge", "--devset", "p.jsonl")
+        assert told.code == 2
+        assert said in told.err
+    exact = ds2("compile", "gsm8k", "--stage", "answer-judge", "--devset", "p.jsonl")
+    assert "merger must be given for" in exact.err  # numbers have exact keys
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--stage", "writer"), "be one of keywords, instructions, answers, judge, chain"),
+        (
+            ("--stage", "writer"),
+            "be one of keywords, instructions, answers, judge, answer-judge, chain",
+        ),
         (("--optimizer", "adam"), "be one of bootstrap, random-search"),
         ((), "--devset must be given for this stage"),
         (("--devset", "none.jsonl"), "nothing there"),

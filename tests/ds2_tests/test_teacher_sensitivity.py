@@ -19,7 +19,7 @@ from signatures.answers import answer_signature
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 from signatures.instructions import instruction_signature
-from signatures.judging import BloomLevelOf
+from signatures.judging import BloomLevelOf, SameAnswer
 from signatures.keywords import AdvancedKeywords, PrerequisiteKeywords, task_line
 from signatures.task import load_task
 
@@ -79,10 +79,17 @@ def chance(asked: lm15.Request, stage: Stage, sensitivity: float = 1.0) -> float
     return round(carelessness(read_prompt(asked), stage, sensitivity), 6)
 
 
+def compared(number: int = 0, *, alike: bool = True) -> dict[str, Any]:
+    """Return two answers to a question, both right or one of them wrong."""
+    right = str(truth(question(number)))
+    return {"question": question(number), "first": right, "second": right + "." if alike else "-7"}
+
+
 CASES: list[tuple[Stage, Callable[..., lm15.Request], float]] = [
     ("answers", lambda **kw: request(ANSWER, {"question": question()}, **kw), 0.48),
     ("writer", lambda **kw: request(WRITE, cell(), **kw), 0.48),
     ("judge", lambda **kw: request(BloomLevelOf, {"question": question()}, **kw), 0.40),
+    ("judge", lambda **kw: request(SameAnswer, compared(), **kw), 0.48),
     (
         "keywords",
         lambda **kw: request(
@@ -93,9 +100,10 @@ CASES: list[tuple[Stage, Callable[..., lm15.Request], float]] = [
         0.40,
     ),
 ]
+CASE_NAMES = ["answers", "writer", "level judge", "answer judge", "keywords"]
 
 
-@pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=CASE_NAMES)
 def test_each_help_takes_off_what_is_stated(
     stage: Stage, asked: Callable[..., lm15.Request], plain: float
 ) -> None:
@@ -121,7 +129,30 @@ def test_demos_help_up_to_three_and_only_right_and_complete_ones() -> None:
     assert chance(everything, "answers") == 0
 
 
-@pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=[case[0] for case in CASES])
+def verdicts(teacher: Teacher, alike: bool, **kw: Any) -> float:
+    """Return the share of verdicts that two answers say the same."""
+    yes = 0
+    for number in range(100):
+        asked = request(SameAnswer, compared(number % 20, alike=alike), number=number, **kw)
+        yes += dspy.ChatAdapter().parse(SameAnswer, said(teacher, asked))["same"] == "yes"
+    return yes / 100
+
+
+def test_a_judge_of_answers_is_right_and_a_careless_one_says_the_opposite() -> None:
+    for alike in (True, False):
+        assert verdicts(Teacher(0, SURE), alike) == float(alike)
+        careless = verdicts(Teacher(0, SURE, sensitivity=1), alike)
+        assert abs(careless - float(alike)) == pytest.approx(0.48, abs=0.15)
+
+
+def test_a_verdict_that_is_shown_helps_only_where_it_is_right() -> None:
+    shown = {**compared(7), "reason": "Alike."}
+    for same, taken_off in (("yes", 0.08), ("no", 0.0)):
+        asked = request(SameAnswer, compared(), demos=[{**shown, "same": same}])
+        assert helps(read_prompt(asked), "judge").taken_off == pytest.approx(taken_off)
+
+
+@pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=CASE_NAMES)
 def test_at_zero_nothing_helps_and_every_reply_is_the_old_one(
     stage: Stage, asked: Callable[..., lm15.Request], plain: float
 ) -> None:

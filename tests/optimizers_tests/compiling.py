@@ -27,6 +27,7 @@ from signatures.bloom import LEVELS
 from signatures.task import load_task
 
 GSM8K = load_task("gsm8k")
+MATH = load_task("math")
 SURE = TeacherRates.perfect()
 WORDS = ("unit rate", "percentage", "ratio", "elapsed time", "fractions of a whole", "averages")
 
@@ -37,6 +38,38 @@ def adapter() -> dspy.Adapter:
 
 def program(draws: int = 3) -> DS2Instruct:
     return DS2Instruct(GSM8K, ChainConfig(policy=fixed(draws, 0.6), level_judge=True))
+
+
+def judging_program() -> DS2Instruct:
+    """Return a program whose answers are compared by a judge."""
+    return DS2Instruct(MATH, ChainConfig(policy=fixed(1, 0.6), merger="judge"))
+
+
+@cache
+def pairs(rows: int = 60) -> DevSet:
+    """Return questions of the teacher with two answers each, every other pair saying the same."""
+    rng, writer, made = random.Random(1), InstructionWriter(MATH), []
+    words = ("quadratic equations", "probability", "arithmetic sequences", "exponents")
+    with dspy.context(lm=lm(teacher()), adapter=adapter()):
+        while len(made) < rows:
+            number = len(made)
+            level = LEVELS[number % 6].value
+            asked = writer(keywords=[rng.choice(words)], level=level, visit=number).instruction
+            answer = truth(asked.question)
+            assert answer is not None
+            same = number % 2 == 0
+            pair = (answer, f"{answer}.") if same else (answer, f"{answer} + 1")
+            made.append(DevRow(asked.question, pair=pair, same=same, where=f"row {number}"))
+    return DevSet("made", tuple(made), labelled=False)
+
+
+@cache
+def few_pairs() -> DevSet:
+    """Return just as many pairs as every optimizer needs."""
+    split = split_devset(pairs().rows)
+    rows = (*split.train[:5], *split.val[:4], *split.test[:6])
+    assert [len(side) for side in split_devset(rows)] == [5, 4, 6]
+    return DevSet("few pairs", rows, labelled=False)
 
 
 def teacher(sensitivity: float = 0.0, rates: TeacherRates | None = SURE, seed: int = 0) -> Backend:

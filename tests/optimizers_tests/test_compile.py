@@ -15,8 +15,11 @@ from compiling import (
     calls_budget,
     compiled,
     devset,
+    few_pairs,
+    judging_program,
     lm,
     models,
+    pairs,
     program,
     smallest,
     teacher,
@@ -56,6 +59,9 @@ def test_every_optimizer_works_on_every_stage(
 ) -> None:
     given = models()
     small = {"devset": smallest(), "program": program(draws=1), "cells": 15, "min_precision": 0.0}
+    if stage == "answer-judge":
+        small |= {"devset": few_pairs(), "program": judging_program()}
+    plain = small["program"].prompts()
     found = compiled(stage, optimizer, given, **small)
     assert found.before.score is not None
     assert found.after.score is not None
@@ -64,7 +70,8 @@ def test_every_optimizer_works_on_every_stage(
     assert capsys.readouterr() == ("", "")  # DSPy prints, draws and logs
     # Only the prompts of this stage may change, and what changed can be saved and loaded.
     ours = {"answers": "vote.draw", "instructions": "writer", "judge": "level_judge"}
-    before, after = program().prompts(), found.program.prompts()
+    ours |= {"answer-judge": "vote.judge"}
+    before, after = plain, found.program.prompts()
     changed = [name for name in before if before[name] != after[name]]
     wanted = ("writer", "vote.draw") if stage == "chain" else (ours.get(stage, stage),)
     assert all(name.startswith(wanted) for name in changed)
@@ -81,6 +88,32 @@ def test_a_search_finds_what_helps_and_only_the_interval_makes_it_a_gain() -> No
     assert found.gain is not None
     assert found.gained == (found.gain.low > 0) is True
     assert "demo 1" in found.diff
+
+
+def test_the_judge_of_answers_is_made_better_by_what_helps() -> None:
+    more = {"devset": pairs(160), "program": judging_program(), "repeats": 3}
+    found = compiled("answer-judge", "random-search", **more)
+    assert found.metric == "verdict as labelled"
+    assert found.before.score is not None
+    assert found.after.score is not None
+    assert found.after.score > found.before.score + 0.15
+    assert found.gained
+    assert found.program.vote.judge.predict.demos  # type: ignore[union-attr]
+
+
+def test_a_judge_of_answers_without_labels_is_measured_by_itself_and_says_so() -> None:
+    rows = tuple(row.__class__(row.question) for row in pairs(80).rows)
+    more = {"devset": DevSet("d", rows, labelled=False), "program": judging_program()}
+    wrong = lm(teacher(rates=None))
+    found = compiled("answer-judge", "bootstrap", models(judge=wrong), **more)
+    assert "15 verdicts of the judge model (self-consistency, not accuracy)" in found.metric
+    assert "pairs of answers say the same" in found.notices[0]
+    assert found.after.score is not None
+
+
+def test_a_program_without_a_judge_of_answers_has_none_to_compile() -> None:
+    with pytest.raises(ConfigError, match="hold the judge of answers"):
+        compiled("answer-judge", "bootstrap", devset=few_pairs())
 
 
 @pytest.mark.usefixtures("narrow")
@@ -313,7 +346,7 @@ def test_what_cannot_work_is_said_before_the_first_call(
 
 @pytest.mark.parametrize(
     ("stage", "optimizer", "said"),
-    [("writer", "gepa", "be one of keywords, instructions, answers, judge, chain"),
+    [("writer", "gepa", "be one of keywords, instructions, answers, judge, answer-judge, chain"),
      ("answers", "adam", "be one of bootstrap, random-search, bootstrap-optuna, mipro, gepa")],
 )  # fmt: skip
 def test_unknown_names_are_answered_with_the_list(stage: str, optimizer: str, said: str) -> None:

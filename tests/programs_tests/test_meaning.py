@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -19,6 +20,7 @@ from programs.stopping import Counts, Decision, fixed, lead, posterior
 from programs.synthesis import ChainConfig, DS2Instruct
 from programs.voting import READING_VERSION, SelfConsistency
 from signatures.errors import ConfigError, TaskError
+from signatures.judging import SameAnswer
 from signatures.records import Vote
 from signatures.task import AnswerFormat, TaskSpec, parse_task
 
@@ -339,6 +341,34 @@ def test_a_model_that_fixes_its_temperature_judges_with_it() -> None:
     program = DS2Instruct(parse_task(TASK), config)
     assert program.vote.judge is not None
     assert program.vote.judge.temperature is None
+
+
+@pytest.mark.parametrize("saved", ["judge", None], ids=["with judge", "without"])
+@pytest.mark.parametrize("loading", ["judge", None], ids=["into one with", "into one without"])
+def test_a_judge_of_answers_is_loaded_where_both_have_one(
+    tmp_path: Path, saved: Any, loading: Any
+) -> None:
+    one = DS2Instruct("math", ChainConfig(merger=saved))
+    for predictor in one.predictors():
+        predictor.signature = predictor.signature.with_instructions("Compiled.")
+    one.save(tmp_path / "p.json")
+    other = DS2Instruct("math", ChainConfig(merger=loading))
+    before = other.prompts()
+    other.load(tmp_path / "p.json")
+    for name, words in other.prompts().items():
+        kept = name == "vote.judge.predict" and saved is None
+        assert words == before[name] if kept else "Compiled." in str(words["signature"])
+    assert ("vote.judge.predict" in other.prompts()) is (loading == "judge")
+
+
+def test_an_open_task_loads_a_judge_that_was_compiled(tmp_path: Path) -> None:
+    task = parse_task(TASK)
+    one, other = (DS2Instruct(task, ChainConfig(merger="judge")) for _ in range(2))
+    assert one.vote.judge is not None
+    one.vote.judge.predict.signature = SameAnswer.with_instructions("Be strict.")
+    one.save(tmp_path / "p.json")
+    other.load(tmp_path / "p.json")
+    assert other.prompts() == one.prompts()
 
 
 def test_compiled_words_of_a_judge_do_not_change_what_it_was_built_from() -> None:

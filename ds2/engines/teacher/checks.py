@@ -1,6 +1,7 @@
-"""The checks of a judge: whether a question uses its keywords, what is wrong with a keyword list.
+"""The checks of a judge: whether a question uses its keywords, what is wrong with a keyword list,
+whether two answers say the same.
 
-Both are right as far as the teacher knows: its own questions are known again by their text, its
+All are right as far as the teacher knows: its own questions are known again by their text, its
 keywords by the domain's graph.
 """
 
@@ -22,6 +23,19 @@ def check_question(prompt: Prompt) -> dict[str, object]:
     used = "all" if stand == len(keywords) else "some" if stand else "none"
     found = catalog.recognise(question)
     return {"keywords_used": used, "self_contained": "no" if found and found.vague else "yes"}
+
+
+def same_answer(question: str, first: str, second: str) -> bool | None:
+    """Return whether two answers to a question say the same; None where the question is not known.
+
+    Both do that are the right answer, and so do two wrong ones of one wording.
+    """
+    found = catalog.recognise(question)
+    if found is None:
+        return None
+    answers = [text.strip("*$(). ") for text in (first, second)]
+    right = [catalog.same(text, found.solution.truth.strip("*$(). ")) for text in answers]
+    return all(right) or (not any(right) and catalog.same(*answers))
 
 
 def check_keywords(prompt: Prompt, task: str | None) -> dict[str, object]:

@@ -14,10 +14,11 @@ With a sensitivity S from 0 to 1 a reply is *careless* with the chance
 Keyword lists have no level: there c begins at 0.40. The best prompt is never careless. A careless
 answer is a slip; a careless question is ambiguous or at another level; in a careless list every
 keyword may be one that is known, of the other direction or too general (each with the chance c); a
-careless judge names a neighbouring level. Checks of questions and keywords are never careless.
+careless judge names a neighbouring level, or gives the other verdict on two answers. Checks of
+questions and keywords are never careless.
 
 At 0 nothing helps, no chance is drawn, and every reply is the one of a teacher without sensitivity.
-The plain prompt of the judge names the verbs of all levels already, and so begins at 0.40.
+The plain prompt of the judge of levels names the verbs of all levels already, and so begins at 0.40.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ds2.engines.teacher import catalog
+from ds2.engines.teacher.checks import same_answer
 from ds2.engines.teacher.prompts import Prompt
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
@@ -148,6 +150,9 @@ def _matches(demo: dict[str, str], stage: Stage) -> bool:
     """Return whether a demo is one to follow: what is not known to be wrong is."""
     if stage == "keywords":
         return bool(demo.get("keywords", "").strip("[] "))
+    if "same" in demo:
+        same = same_answer(*(demo.get(name, "") for name in ("question", "first", "second")))
+        return same is None or demo["same"] == ("yes" if same else "no")
     found = catalog.recognise(demo.get("question", ""), demo.get("context", ""))
     if found is None:
         return True

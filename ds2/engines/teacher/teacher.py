@@ -9,7 +9,7 @@ from dspy import lm15
 from dspy.lm15 import Message, Response, TextPart, Usage
 
 from ds2.engines.teacher.answers import answer_question, dressed
-from ds2.engines.teacher.checks import check_keywords, check_question
+from ds2.engines.teacher.checks import check_keywords, check_question, same_answer
 from ds2.engines.teacher.draws import rng_of
 from ds2.engines.teacher.instructions import task_of, write_instruction
 from ds2.engines.teacher.judging import fill, misread, raw_reply
@@ -118,7 +118,18 @@ class Teacher:
         if prompt.wants("level") and "question" in prompt.inputs:
             careless = self._careless(prompt, "judge", rng)
             return misread(prompt, rng) if careless else {}
+        if prompt.wants("same") and {"first", "second"} <= prompt.inputs.keys():
+            return self._verdict(prompt, rng)
         return propose(prompt, rng)
+
+    def _verdict(self, prompt: Prompt, rng: Random) -> dict[str, object]:
+        """Return whether two answers say the same, right with the rate `judged`; {} if not known."""
+        said = prompt.inputs
+        same = same_answer(said.get("question", ""), said["first"], said["second"])
+        if same is None:
+            return {}
+        wrong = self._careless(prompt, "judge", rng) or rng.random() >= self.rates.judged
+        return {"same": "yes" if same is not wrong else "no"}
 
     def _careless(self, prompt: Prompt, stage: Stage, rng: Random) -> bool:
         """Return whether this reply is careless; without sensitivity no chance is drawn."""
