@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from optimizers.devsets import TRAIN, VAL, DevSet, split_devset
 from optimizers.metrics import (
-    PAIR_DRAWS,
     REFERENCE_DRAWS,
     AnswerMetric,
     ChainMetric,
@@ -15,6 +14,7 @@ from optimizers.metrics import (
     KeywordMetric,
     PairMetric,
 )
+from optimizers.pairs import PAIR_DRAWS
 from optimizers.search import Kind, Sizing, least_runs, sized
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import dspy
 
 from optimizers.devsets import TRAIN, VAL, DevRow, DevSet, split_devset
-from optimizers.metrics import compared, reference_answers, reference_pairs
+from optimizers.metrics import reference_answers
+from optimizers.pairs import compared, reference_pairs
 from programs.synthesis import DS2Instruct
 from signatures.answers import lettered
 from signatures.bloom import LEVELS
