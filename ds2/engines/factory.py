@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import dspy
 
+from ds2.engines.hedging import Hedge
 from ds2.engines.lm import limiter_for, logged_lm
 from ds2.engines.resolve import resolve_backend
+from signatures.errors import ConfigError
 
 # Options of `dspy.LM` that have a field of their own in a request; others are extras of the server.
 _OPTIONS = frozenset(
@@ -17,6 +19,8 @@ _OPTIONS = frozenset(
     | {"rollout_id", "user"}
 )
 
+Coalesce: TypeAlias = Literal["auto", "on", "off"]
+
 
 def make_lm(
     model: str,
@@ -24,6 +28,8 @@ def make_lm(
     api_base: str | None = None,
     api_key: str | None = None,
     concurrency: int = 64,
+    coalesce: Coalesce = "off",
+    hedge: bool = False,
     **sampling: Any,
 ) -> dspy.LM:
     """Return a `dspy.LM` for any DSPy program: as many calls in flight as you say, each paid once.
@@ -44,13 +50,17 @@ def make_lm(
         api_base: root of an OpenAI-compatible server, such as `http://localhost:8000/v1`.
         api_key: the key; None takes the provider's own variable, or `DS2_API_KEY` for a server.
         concurrency: most calls in flight, at least 1.
+        coalesce: draws of one prompt (same options, other `rollout_id`) that start together go out as
+            one request with `n`: `on` where the endpoint is known to take it, `auto` to find out;
+            nothing changes where it is not of OpenAI's chat completions shape.
+        hedge: ask a straggler a second time; the reply that comes first stands, the other may be billed.
         sampling: `temperature` and other options of `dspy.LM` for every call; `max_tokens` (the
             limit on a reply, thinking included) and `timeout_s` (one attempt, seconds, 600);
             anything else, such as `min_p`, goes to the server as it is.
 
     Raises:
         EndpointError: the name, the address or the key is wrong or missing.
-        ConfigError: an option is out of its range, or one that is decided here (`n`, `seed`,
+        ConfigError: an option (`coalesce` too) is out of its range, or one that is decided here (`n`, `seed`,
             `cache`, `num_retries`).
 
     Example:
@@ -65,6 +75,15 @@ def make_lm(
         >>> len(asyncio.run(many()))
         100
     """
+    if coalesce not in get_args(Coalesce):
+        raise ConfigError.rule(
+            "Making the language model failed",
+            unit=model,
+            name="coalesce",
+            rule=f"be one of {', '.join(get_args(Coalesce))}",
+            value=coalesce,
+            todo="Leave it out to ask for one reply a request.",
+        )
     options = {name: sampling.pop(name) for name in list(sampling) if name in _OPTIONS}
     environ = dict(os.environ) if api_key is None else {**os.environ, "api_key": api_key}
     backend = resolve_backend(
@@ -79,4 +98,10 @@ def make_lm(
     )
     if backend.fixed_temperature:
         options.pop("temperature", None)
-    return logged_lm(backend, limiter=limiter_for(backend, concurrency), **options)
+    return logged_lm(
+        backend,
+        limiter=limiter_for(backend, concurrency),
+        coalesce=coalesce,
+        hedge=Hedge() if hedge else None,
+        **options,
+    )

@@ -42,6 +42,7 @@ from ds2.runtime.session import (
     merges_by_judge,
     open_folder,
     quiet_dspy,
+    useless,
 )
 from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
 from ds2.runtime.work import ProgramWork, StageCheck
@@ -489,6 +490,7 @@ class _Job:
     def _notices(self, ended: _Ended) -> Iterator[str]:
         if self.backends["answers"].teacher == "simulated":
             yield "The rows are from the simulated teacher: for trying the pipeline, not for training."
+        yield from useless(self.request.engine, self.backends)
         short = self.budget.short_of
         if ended.status == "budget" and short is not None and short.tokens:
             yield (

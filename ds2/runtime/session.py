@@ -205,11 +205,15 @@ def connect(
         log: where replies are kept.
         engine: concurrency, limits by hand, patience.
         budget: what may be spent.
-        on_notice: told when an endpoint is down and calls are held back, and when they go on.
+        on_notice: told what does nothing, and when an endpoint is down and calls are held back, and
+            when they go on.
 
     Returns:
         The engines behind them; whoever runs the program closes them on the loop it ran on.
     """
+    if on_notice is not None:
+        for words in useless(engine, backends):
+            on_notice(words)
     limiters: dict[tuple[str, str], Limiter] = {}
     retries: dict[tuple[str, str], RetryPolicy] = {}
     hedges: dict[tuple[str, str], Hedge] = {}
@@ -250,6 +254,16 @@ def connect(
         module.set_lm(lm)
         engines.append(engine_of(lm))
     return engines
+
+
+def useless(engine: EngineConfig, backends: Mapping[str, Backend]) -> Iterator[str]:
+    """Yield what was asked for and does nothing with these models."""
+    lone = sorted({backend.model for backend in backends.values() if not backend.several})
+    if engine.coalesce != "off" and lone:
+        yield (
+            f"--coalesce {engine.coalesce} does nothing with {', '.join(lone)}: only endpoints of "
+            "OpenAI's chat completions shape take several draws in one request."
+        )
 
 
 def make_adapter(name: str) -> dspy.Adapter:

@@ -14,6 +14,7 @@ from aiohttp import web
 from loopback_server import odd_server, saying
 
 from ds2.engines import make_lm
+from ds2.engines.hedging import Hedge
 from ds2.engines.lm import engine_of
 from ds2.engines.teacher import Teacher, TeacherRates
 from ds2.server.app import SimulatedServer
@@ -80,10 +81,44 @@ def test_as_many_calls_are_in_flight_as_was_said() -> None:
     assert odd.counts.in_flight_max == 150
 
 
+@pytest.mark.parametrize(("coalesce", "requests"), [("off", 5), ("on", 1)])
+def test_draws_of_one_prompt_go_out_together_where_that_is_said(
+    coalesce: Any, requests: int
+) -> None:
+    async def draw(lm: Any) -> list[Any]:
+        return await asyncio.gather(*(lm.acall("hi", rollout_id=i) for i in range(5)))
+
+    with served(SimulatedServer(Teacher(0, TeacherRates.perfect()))) as server:
+        lm = make_lm("simulated", api_base=server.url, temperature=1.0, coalesce=coalesce)
+        assert len(asyncio.run(draw(lm))) == 5
+    assert server.counts.requests == requests
+
+
+def test_a_straggler_is_asked_again_where_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hedge, "limit_s", 0.05)  # as twenty replies would have taught it
+    calls = 0
+
+    async def first_hangs(request: web.Request) -> web.StreamResponse:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await asyncio.sleep(20)
+        return await saying("hello")(request)
+
+    with odd_server(first_hangs) as (url, odd):
+        assert asyncio.run(make_lm("m", api_base=url, hedge=True).acall("hi")) == ["hello"]
+    assert len(odd.sent) == 2
+
+
 @pytest.mark.parametrize("owned", [{"n": 3}, {"seed": 1}, {"cache": True}, {"num_retries": 1}])
 def test_what_is_decided_here_is_refused(owned: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"got '{next(iter(owned))}'"):
         make_lm("simulated", **owned)
+
+
+def test_a_way_of_coalescing_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"auto, on, off \(got 'yes'\)"):
+        make_lm("simulated", coalesce="yes")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
