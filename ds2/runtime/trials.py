@@ -26,6 +26,7 @@ from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.costs import keep_prices
 from ds2.runtime.plan import make_plan
 from ds2.runtime.scheduler import Decided, Scheduler
+from ds2.runtime.screening import Screening, make_screening
 from ds2.runtime.session import (
     Resolver,
     RunRequest,
@@ -35,7 +36,6 @@ from ds2.runtime.session import (
     quiet_dspy,
 )
 from ds2.runtime.work import ProgramWork
-from ds2.screen.exact import ExactScreen
 from ds2.store import RunStore
 from programs.equivalence import read_answer
 from programs.stopping import Calibrated, Counts
@@ -156,9 +156,11 @@ async def run_trial(
         engines = connect(program, backends, log=store, engine=request.engine, budget=budget)
         for engine in engines:
             engine.log = log.of(engine.stage)
-        work = ProgramWork(program, backends, answered=lambda: log.answered)
+        # The screens of a run, for what they turn away is paid all the same.
+        screening = make_screening(request.config, request.task, ())
+        work = ProgramWork(program, backends, answered=lambda: log.answered, screens=screening.own)
         try:
-            decided = await _units(request, program, work)
+            decided = await _units(request, program, work, screening)
             dev = await _dev_votes(setup.dev, program, work)
         except StageError as error:
             raise NoResult(str(error).splitlines()[0]) from error
@@ -168,7 +170,9 @@ async def run_trial(
     return _result(setup, backends, log, decided, dev)
 
 
-async def _units(request: RunRequest, program: DS2Instruct, work: ProgramWork) -> list[Decided]:
+async def _units(
+    request: RunRequest, program: DS2Instruct, work: ProgramWork, screening: Screening
+) -> list[Decided]:
     config = request.config
     with work.failures("keywords"):
         grown = await program.aexpand(config.bank, config.seed)
@@ -176,11 +180,13 @@ async def _units(request: RunRequest, program: DS2Instruct, work: ProgramWork) -
     scheduler = Scheduler(
         make_plan([keyword.text for keyword in grown.bank], config),
         work,
-        committed=ExactScreen(),
-        written=ExactScreen(),
+        committed=screening.decided,
+        written=screening.undecided,
         on_decided=decided.append,
         concurrency=request.engine.concurrency,
         candidates=config.candidates,
+        families=screening.families,
+        alarm=screening.alarm,
     )
     await scheduler.run()
     return decided

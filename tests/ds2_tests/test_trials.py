@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import pytest
 from dspy.lm15 import Request, Response
 from faulty_runs import hurried
-from small_runs import Meddler, asked, asks_for, failing_after, gone, saying
+from small_runs import Meddler, asked, asks_for, failing_after, go, gone, saying
 
 from ds2.engines.budget import BudgetSpent
 from ds2.engines.prices import given_price
@@ -80,6 +81,25 @@ def test_a_trial_made_again_asks_nothing_and_measures_the_same(tmp_path: Path) -
     assert first.accepted == 6
     assert first.tokens is not None
     assert 0 < first.diversity <= 1
+
+
+def test_a_trial_screens_as_a_run_does(tmp_path: Path) -> None:
+    async def one_family(request: Request, _: int) -> Response | None:
+        if asks_for(request) == "answers":
+            return saying(
+                "[[ ## reasoning ## ]]\nAll.\n\n[[ ## answer ## ]]\n7\n\n[[ ## completed ## ]]"
+            )
+        if asks_for(request) != "writer":
+            return None
+        number = crc32(f"{request.messages[-1].text}{request.config.seed}".encode())
+        question = f"Ada has {number} pens and gives none of them away. How many pens has she left?"
+        return saying(f"[[ ## question ## ]]\n{question}\n\n[[ ## completed ## ]]")
+
+    (trial,) = tried(tmp_path / "trial", Meddler(one_family), {})
+    summary = go(tmp_path / "run", 6, resolve=Meddler(one_family).resolve)
+    assert summary.ledger["rejected"]["family"] > 0
+    assert trial.accepted == summary.ledger["accepted"] == 4
+    assert trial.decided == 4 + sum(summary.ledger["rejected"].values())
 
 
 def test_dollars_follow_from_tokens_and_prices(tmp_path: Path) -> None:
