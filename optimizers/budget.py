@@ -15,7 +15,7 @@ from optimizers.metrics import (
     PairMetric,
 )
 from optimizers.pairs import PAIR_DRAWS
-from optimizers.search import Kind, Sizing, least_runs, sized
+from optimizers.search import Kind, most_runs
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError
 
@@ -43,14 +43,14 @@ class Price(NamedTuple):
         run: calls of one program run with its judgement.
         evaluation: calls of one held-out evaluation.
         fixed: calls whatever the search: examples, plain prompts, both held-out evaluations.
-        sizing: how wide the search is.
+        width: how wide the search is, in the optimizer's own unit.
         most: calls in all, at most, as a rule.
     """
 
     run: int
     evaluation: int
     fixed: int
-    sizing: Sizing
+    width: int
     most: int
 
 
@@ -72,6 +72,7 @@ def price(
     sizes: tuple[int, int, int],
     *,
     predictors: int,
+    searches: int,
     repeats: int,
     labelled: bool,
     budget_calls: int | None,
@@ -84,6 +85,7 @@ def price(
         program: the program; its voting policy says what a row of the chain costs.
         sizes: examples of the three sides.
         predictors: prompts of the stage.
+        searches: how many searches it may fall into (`optimizers.branches`).
         repeats: draws of each held-out example.
         labelled: whether answers (or verdicts) are known, or must be voted on first.
         budget_calls: most calls in all; None for the ordinary width.
@@ -99,9 +101,15 @@ def price(
     fixed = setup + run * (sizes[1] or sizes[0]) + 2 * evaluation
     fixed += PROPOSALS * predictors if kind.proposes else 0
     rest = None if budget_calls is None else (budget_calls - fixed) // run
-    sizing = sized(kind, sizes, predictors, rest)
-    if sizing is None:
-        least = fixed + run * least_runs(kind, sizes, predictors)
+
+    def runs(width: int) -> int:
+        return most_runs(kind, sizes, predictors=predictors, searches=searches, width=width)
+
+    narrowest, width, most = kind.widths
+    if rest is not None:
+        width = max((w for w in range(narrowest, most + 1) if runs(w) <= rest), default=0)
+    if not width:
+        least = fixed + run * runs(narrowest)
         raise ConfigError.rule(
             "Compiling failed",
             unit=f"{stage} with {kind.name}",
@@ -112,4 +120,4 @@ def price(
             value=budget_calls,
             todo="Raise it, give fewer --repeats, or a smaller dev set. No call was made.",
         )
-    return Price(run, evaluation, fixed, sizing, fixed + run * kind.runs(sizing))
+    return Price(run, evaluation, fixed, width, fixed + run * runs(width))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
+from optimizers.branches import Branch, branches, student_of, together
 from optimizers.budget import Price, expected_sizes, price
 from optimizers.devsets import DevSet
 from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
@@ -29,8 +30,17 @@ from optimizers.metrics import (
 from optimizers.prompt_diff import prompt_diff
 from optimizers.proposing import proposing
 from optimizers.quiet import quiet
-from optimizers.scores import Evaluation, Interval, difference, refuse_unscored
-from optimizers.search import KINDS, OPTIMIZERS, Kind, Models, Search, refuse_small
+from optimizers.scores import Evaluation, Interval, Outcome, difference, refuse_unscored
+from optimizers.search import (
+    KINDS,
+    OPTIMIZERS,
+    Kind,
+    Models,
+    Search,
+    Sizing,
+    good_enough,
+    refuse_small,
+)
 from optimizers.search import search as run_search
 from optimizers.stages import STAGES, Gate, SearchStopped, Stage, stage_of
 from programs.synthesis import DS2Instruct
@@ -212,6 +222,7 @@ class _Work:
         self.gate = Gate()
         self.plain = _copy(job.program)
         self.stage = stage_of(self.plain, job.stage, self.gate)
+        self.outcomes: list[Outcome] = []  # of the search
 
     def run(self) -> Compiled:
         """Make examples, judge the plain prompts, search, judge what was found."""
@@ -230,16 +241,18 @@ class _Work:
             plain = PLAIN_CHAIN if metric.plain_ratio else plain
         before = self._evaluate(self.stage, examples.test, metric, job.repeats)
         before.require_scored("the plain prompts")
-        self.progress.plain = plain
-        self._phase(self.kind.name)
-        scorer = self._scorer(metric, plain, examples)
         cost = _price(job, self.kind, examples.sizes)
-        found = self._search(examples, cost, scorer)
-        refuse_unscored(scorer.outcomes, "the candidates")
+        parts = branches(self.stage, examples, self.kind)
+        made = [
+            self._search(part, cost.width, metric, plain, self._asked(part, examples, on_val))
+            for part in parts
+        ]
+        found = together(self.stage, made)
+        refuse_unscored(self.outcomes, "the candidates")
         self._phase("held-out score")
         after = self._evaluate(found, examples.test, metric, job.repeats)
         after.require_scored("the compiled prompts")
-        return self._compiled(examples, cost, scorer, found, before, after)
+        return self._compiled(examples, cost, metric, found, before, after)
 
     def _examples(self) -> Examples:
         job = self.job
@@ -261,38 +274,55 @@ class _Work:
     ) -> Evaluation:
         return evaluate(stage, examples, metric, threads=self.job.threads, repeats=repeats)
 
-    def _scorer(self, metric: Metric, plain: float, examples: Examples) -> Scorer:
-        return Scorer(
+    def _asked(self, part: Branch, examples: Examples, on_val: Evaluation) -> Evaluation:
+        """Return the outcomes of the plain prompts on the examples of one search."""
+        asked = map(self.stage.asks, examples.val or examples.train)
+        pairs = zip(asked, on_val.outcomes, strict=True)
+        return Evaluation(tuple(draws for name, draws in pairs if part.predictor in {None, name}))
+
+    def _search(
+        self, part: Branch, width: int, metric: Metric, plain: float, asked: Evaluation
+    ) -> Stage:
+        student = student_of(self.stage, part)
+        if part.predictor is not None and asked.score is not None:
+            plain = asked.score
+        train, val, _ = part.examples.sizes
+        train, val = (train + val, 0) if self.kind.merged else (train, val)
+        self.progress.begin(plain)
+        self._phase(", ".join(filter(None, (self.kind.name, part.predictor))))
+        scorer = Scorer(
             metric=metric,
             neutral=plain,
             feedback=self.kind.feedback,
             progress=self.progress,
-            enough=max(4, len(examples.val) or len(examples.train) // 2),
+            enough=max(4, val or train // 2),
             told=self._told,
         )
-
-    def _search(self, examples: Examples, cost: Price, scorer: Scorer) -> Stage:
         given = Search(
-            examples=examples,
+            examples=part.examples,
             metric=scorer,
             proposer=self.models.proposer,
             lm=dspy.settings.lm,
-            sizing=cost.sizing,
+            good=good_enough(asked.scored, train),
+            sizing=Sizing(train, val, len(student.predictors()), width),
             seed=self.job.seed,
             threads=self.job.threads,
         )
-        return run_search(self.kind, self.stage.deepcopy(), given)
+        try:
+            return run_search(self.kind, student, given)
+        finally:
+            self.outcomes += scorer.outcomes
 
     def _compiled(
         self,
         examples: Examples,
         cost: Price,
-        scorer: Scorer,
+        metric: Metric,
         found: Stage,
         before: Evaluation,
         after: Evaluation,
     ) -> Compiled:
-        metric, compiled = scorer.metric, _copy(self.job.program)
+        compiled = _copy(self.job.program)
         _take_prompts(stage_of(compiled, self.job.stage), found)
         precision = _precision(after)
         floor = metric.min_precision if isinstance(metric, ChainMetric) else 0.0
@@ -306,7 +336,7 @@ class _Work:
             metric=metric.name,
             metric_id=content_id([METRICS_VERSION, type(metric).__name__, metric.name, floor]),
             diff=prompt_diff(self.job.program.prompts(), compiled.prompts()),
-            unscored=Evaluation(tuple((outcome,) for outcome in scorer.outcomes)).unscored,
+            unscored=Evaluation(tuple((outcome,) for outcome in self.outcomes)).unscored,
             candidates=max(1, self.progress.candidates),
             precision=precision,
             above_floor=precision is None or precision >= floor,
@@ -320,12 +350,14 @@ class _Work:
 
 
 def _price(job: Job, kind: Kind, sizes: tuple[int, int, int]) -> Price:
+    stage = stage_of(job.program, job.stage)
     return price(
         job.stage,
         kind,
         job.program,
         sizes,
-        predictors=len(stage_of(job.program, job.stage).predictors()),
+        predictors=len(stage.predictors()),
+        searches=stage.searches,
         repeats=job.repeats,
         labelled=job.devset is None or _labelled(job.stage, job.devset),
         budget_calls=job.budget_calls,

@@ -33,9 +33,10 @@ class Progress:
     Args:
         phase: what is being done.
         judged: outcomes judged in the search.
-        candidates: prompts seen in the search.
+        candidates: prompts seen in the search, the plain ones counted once.
         best: the best mean score of a candidate, over enough examples; None before there is one.
         plain: the score of the plain prompts on the validation side; None before it is known.
+        earlier: candidates of the searches before this one.
     """
 
     phase: str = "examples"
@@ -43,6 +44,12 @@ class Progress:
     candidates: int = 0
     best: float | None = None
     plain: float | None = None
+    earlier: int = 0
+
+    def begin(self, plain: float) -> None:
+        """Begin a search, of which the plain prompts have this score."""
+        self.best, self.plain = None, plain
+        self.earlier = max(0, self.candidates - 1)
 
 
 def evaluate(
@@ -162,7 +169,7 @@ class Scorer:
             if isinstance(outcome, Score):
                 of_candidate = self._by_candidate[prediction.get("candidate") or 0]
                 of_candidate[str(example.inputs().toDict())] = outcome.value
-                self.progress.candidates = len(self._by_candidate)
+                self.progress.candidates = self.progress.earlier + len(self._by_candidate)
                 tried = self._by_candidate.values()
                 means = [fmean(s.values()) for s in tried if len(s) >= self.enough]
                 self.progress.best = max(means, default=None)

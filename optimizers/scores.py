@@ -75,6 +75,12 @@ class Evaluation:
         return tuple(means)
 
     @property
+    def scored(self) -> tuple[float, ...]:
+        """Return the scores of all draws that have one."""
+        every = (draw for draws in self.outcomes for draw in draws)
+        return tuple(draw.value for draw in every if isinstance(draw, Score))
+
+    @property
     def score(self) -> float | None:
         """Return the mean over the examples that were scored; None where there is none."""
         scored = [value for value in self.values if value is not None]

@@ -27,7 +27,9 @@ from optimizers.examples import Examples
 from signatures.errors import ConfigError
 
 MAX_DEMOS = 3
+_BATCH = 16  # examples of one step of SIMBA
 GOOD = 0.8  # an outcome of at least this score is taken as a demo
+_UPPER = 0.25  # or one as good as the best quarter of the plain prompts' at least
 
 
 class Needs(NamedTuple):
@@ -44,14 +46,16 @@ class Sizing(NamedTuple):
     Args:
         train: examples that it learns from.
         val: examples that it chooses by; 0 where it has no such side.
-        predictors: how many prompts it works on.
+        predictors: how many prompts it works on at once.
         width: how wide it searches, in its own unit (candidates, trials, full evaluations, steps).
+        searches: in how many searches the examples are used up, each of them by one.
     """
 
     train: int
     val: int
     predictors: int
     width: int
+    searches: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ KINDS = {
             Needs(4, 4, 6),
             False,
             (5, 10, 60),
-            lambda s: (s.width + 1) * s.val + 6,  # it may begin one iteration more
+            lambda s: (s.width + 1) * s.val + 6 * s.searches,  # it may begin one iteration more
             proposes=True,
             feedback=True,
         ),
@@ -121,7 +125,7 @@ KINDS = {
             Needs(8, 0, 6),
             True,
             (1, 4, 16),
-            lambda s: s.width * _batch(s.train) * 9 + 5 * s.train,
+            lambda s: s.width * min(_BATCH * s.searches, s.train) * 9 + 5 * s.train,
             proposes=True,
             feedback=True,
         ),
@@ -138,28 +142,14 @@ KINDS = {
 OPTIMIZERS = tuple(KINDS)
 
 
-def sized(
-    kind: Kind, sizes: tuple[int, int, int], predictors: int, runs: int | None
-) -> Sizing | None:
-    """Return how wide a search of at most `runs` program runs can be; None where none fits.
-
-    With `runs` None the ordinary width is taken.
-    """
+def most_runs(
+    kind: Kind, sizes: tuple[int, int, int], *, predictors: int, searches: int, width: int
+) -> int:
+    """Return the program runs at most, whether a stage is searched whole or prompt by prompt."""
     train, val, _ = sizes
     train, val = (train + val, 0) if kind.merged else (train, val)
-    least, usual, most = kind.widths
-    if runs is None:
-        return Sizing(train, val, predictors, usual)
-    sizings = (Sizing(train, val, predictors, width) for width in range(least, most + 1))
-    fitting = [sizing for sizing in sizings if kind.runs(sizing) <= runs]
-    return fitting[-1] if fitting else None
-
-
-def least_runs(kind: Kind, sizes: tuple[int, int, int], predictors: int) -> int:
-    """Return the program runs of the narrowest search."""
-    train, val, _ = sizes
-    train, val = (train + val, 0) if kind.merged else (train, val)
-    return kind.runs(Sizing(train, val, predictors, kind.widths[0]))
+    whole = kind.runs(Sizing(train, val, predictors, width))
+    return max(whole, kind.runs(Sizing(train, val, 1, width, searches))) if searches > 1 else whole
 
 
 def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str) -> None:
@@ -168,10 +158,10 @@ def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str) -> None:
     Raises:
         ConfigError: they are; how many are needed, and what to use instead.
     """
-    if _suffice(sizes, kind):
+    if suffices(sizes, kind):
         return
     needs = kind.needs
-    fits = [other.name for other in KINDS.values() if _suffice(sizes, other)]
+    fits = [other.name for other in KINDS.values() if suffices(sizes, other)]
     sides = (
         f"{needs.train} for train and val together"
         if kind.merged
@@ -188,7 +178,8 @@ def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str) -> None:
     )
 
 
-def _suffice(sizes: tuple[int, int, int], kind: Kind) -> bool:
+def suffices(sizes: tuple[int, int, int], kind: Kind) -> bool:
+    """Return whether examples are enough for an optimizer."""
     train, val, test = sizes
     have = (train + val, 0, test) if kind.merged else sizes
     return all(given >= need for given, need in zip(have, kind.needs, strict=True))
@@ -218,6 +209,7 @@ class Search(NamedTuple):
         metric: called as DSPy calls a metric.
         proposer: the language model that writes new instructions.
         lm: the language model of the program.
+        good: the score from which an outcome is taken as a demo.
         sizing: how wide.
         seed: of the optimizer's own choices.
         threads: how many examples are run at once.
@@ -227,6 +219,7 @@ class Search(NamedTuple):
     metric: Callable[..., Any]
     proposer: dspy.LM
     lm: dspy.LM
+    good: float
     sizing: Sizing
     seed: int
     threads: int
@@ -272,7 +265,7 @@ def _mipro(student: dspy.Module, given: Search) -> dspy.Module:
         num_threads=given.threads,
         max_bootstrapped_demos=MAX_DEMOS,
         max_labeled_demos=0,
-        metric_threshold=GOOD,
+        metric_threshold=given.good,
         seed=given.seed + 1,  # 0 is taken as none
         track_stats=False,
         log_dir=None,
@@ -400,10 +393,26 @@ class SeededOptuna(dspy.BootstrapFewShotWithOptuna):
 def _demos(given: Search) -> dict[str, Any]:
     return {
         "metric": given.metric,
-        "metric_threshold": GOOD,
+        "metric_threshold": given.good,
         "max_bootstrapped_demos": MAX_DEMOS,
         "max_labeled_demos": 0,
     }
+
+
+def good_enough(plain: Sequence[float], train: int) -> float:
+    """Return the score from which an outcome is taken as a demo.
+
+    Rule: 0.8, or less where the plain prompts reach that too seldom: the least score among the best
+    min(1/4, 2 x 3 / train) of their outcomes (at least one), so that some six of the examples that are
+    learnt from give a demo, of which three are wanted.
+
+    Args:
+        plain: scores of outcomes of the plain prompts; without any it is 0.8.
+        train: examples that are learnt from, 1 or more.
+    """
+    ranked = sorted(plain, reverse=True)
+    count = int(min(_UPPER, 2 * MAX_DEMOS / train) * len(ranked))
+    return min(GOOD, ranked[max(0, count - 1)]) if ranked else GOOD
 
 
 def _sets(width: int) -> int:
@@ -412,4 +421,4 @@ def _sets(width: int) -> int:
 
 
 def _batch(train: int) -> int:
-    return min(16, train)
+    return min(_BATCH, train)

@@ -76,11 +76,26 @@ class Gate:
 
 
 class Stage(dspy.Module):
-    """One stage as a program; `work` is what it does. Copies share the gate."""
+    """One stage as a program; `work` is what it does. Copies share the gate.
+
+    `searches` is how many prompts its examples ask, if each asks one alone; else 1.
+    """
+
+    searches = 1
 
     def __init__(self, gate: Gate | None = None) -> None:
         super().__init__()
         self.gate = gate or Gate()
+        self.only: str | None = None  # the one predictor that is shown; None for all
+
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """Return the predictors that are shown, with their names."""
+        found = super().named_parameters()
+        return [(name, p) for name, p in found if self.only in {None, name}]
+
+    def asks(self, example: dspy.Example) -> str | None:  # noqa: ARG002
+        """Return the name of the one predictor that an example asks; None where it may ask several."""
+        return None
 
     async def work(self, *args: Any, **inputs: Any) -> dict[str, Any]:
         """Return the fields of the outcome of one example, given by name."""
@@ -132,9 +147,16 @@ def failure(error: LMError) -> str:
 class KeywordStage(Stage):
     """One keyword list: `origin`, `seeds`, `known`, `count` and the `number` of the call."""
 
+    searches = 3
+
     def __init__(self, keywords: KeywordExpansion, gate: Gate | None = None) -> None:
         super().__init__(gate)
         self.keywords = keywords
+
+    def asks(self, example: dspy.Example) -> str | None:
+        """Return the predictor of the kind of list."""
+        predictors = {"prerequisite": "prerequisites", "retrieved": "extract"}
+        return f"keywords.{predictors.get(example.origin, example.origin)}"
 
     async def work(
         self, *, origin: str, seeds: Sequence[str], known: Sequence[str], count: int, number: int
@@ -150,9 +172,15 @@ class KeywordStage(Stage):
 class InstructionStage(Stage):
     """One instruction: `keywords`, `level` and the `visit` of the cell."""
 
+    searches = 2
+
     def __init__(self, writer: InstructionWriter, gate: Gate | None = None) -> None:
         super().__init__(gate)
         self.writer = writer
+
+    def asks(self, example: dspy.Example) -> str | None:
+        """Return the predictor for one keyword, or for a pair."""
+        return "writer.single" if len(example.keywords) == 1 else "writer.pair"
 
     async def work(self, *, keywords: Sequence[str], level: str, visit: int = 0) -> dict[str, Any]:
         """Return `instruction` or `rejection`, and the questions of the demos that were `shown`."""

@@ -102,7 +102,7 @@ def manifest(
             "unscored_in_search": compiled.unscored,
             "precision": compiled.precision,
         },
-        "search": {"width": compiled.price.sizing.width, "candidates": compiled.candidates},
+        "search": {"width": compiled.price.width, "candidates": compiled.candidates},
         "calls": sum(u.calls for u in usage.values()),
         "new_calls": sum(u.calls for u in usage.values()) - session.logged,
         "tokens": {

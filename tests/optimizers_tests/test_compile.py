@@ -373,7 +373,7 @@ def test_a_budget_is_never_overrun_and_wider_ones_search_wider(optimizer: str) -
             Job(program(), "answers", optimizer, devset(60), repeats=1, budget_calls=calls)
         )
         assert price.most <= calls
-        widths.append(price.sizing.width)
+        widths.append(price.width)
     assert widths == sorted(widths)
     if optimizer not in {"gepa", "random-search"}:
         return
