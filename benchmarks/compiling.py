@@ -1,17 +1,22 @@
 """What each of DSPy's optimizers makes of each stage, on a teacher whose prompts matter.
 
-    python benchmarks/compiling.py                       # gains: every stage, every optimizer
-    python benchmarks/compiling.py --stages answers --optimizers mipro,gepa --width 3
-    python benchmarks/compiling.py --null --seeds 20     # claims where nothing helps
+    python -m benchmarks.compiling --seeds 5               # gains: every stage, every optimizer
+    python -m benchmarks.compiling --stages answers --optimizers mipro,gepa --width 3
+    python -m benchmarks.compiling --null --seeds 20       # claims where nothing helps
 
 The teacher has a sensitivity of 1 (`ds2/engines/teacher/sensitivity.py`), a judge and a proposer
 have none. Printed for each stage: the held-out score of the plain prompts, and the best that the
 teacher allows, which is the better of two prompts written by hand: an instruction that holds all that
 helps, without demos and with three. Then for each optimizer: held-out score before and after,
-difference with its 95 % interval, the share of the gap that it closes, calls, seconds of CPU.
+difference with its 95 % interval (with several seeds the means, and the least and the greatest
+difference), how often a gain was shown, the share of the gap that is closed (mean difference / mean
+gap), calls, seconds of CPU. Each seed has a dev set, a teacher and a search of its own.
 
 With `--null` the sensitivity is 0, where no prompt helps. Counted is how often a gain is claimed in
 `--seeds` compiles; by the level of the interval 2.5 % are to be expected.
+
+`--results FILE` keeps what was found, and what stands there is not done again: a benchmark that was
+stopped goes on, and several processes may share the stages among them.
 
 Run it with `-m`: as a script this file would hide the package of its name.
 """
@@ -19,12 +24,16 @@ Run it with `-m`: as a script this file would hide the package of its name.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import NamedTuple
+from functools import cache, partial
+from math import comb
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import dspy
 
@@ -40,6 +49,7 @@ from optimizers.evaluating import evaluate
 from optimizers.examples import make_examples
 from optimizers.metrics import ChainMetric, Metric, metric_for
 from optimizers.quiet import quiet
+from optimizers.scores import LEVEL
 from optimizers.search import MAX_DEMOS, OPTIMIZERS, Models
 from optimizers.stages import STAGES, stage_of
 from programs.equivalence import read_answer
@@ -59,6 +69,27 @@ class Gap(NamedTuple):
 
     plain: float
     best: float
+
+
+class Given(NamedTuple):
+    """What a benchmark is run with."""
+
+    rows: int
+    width: float
+    sensitivity: float
+    seeds: int
+
+
+class Made(NamedTuple):
+    """What came of one compile."""
+
+    before: float
+    after: float
+    low: float | None
+    high: float | None
+    gained: bool
+    calls: int
+    cpu_s: float
 
 
 def adapter() -> dspy.Adapter:
@@ -129,11 +160,11 @@ def examples_of(stage: str, rows: int, seed: int = 0) -> DevSet:
     return pairs(rows, seed) if stage == ANSWER_JUDGE else devset(rows, seed)
 
 
-def gap(stage: str, dev: DevSet) -> Gap:
+def gap(stage: str, dev: DevSet, seed: int = 0) -> Gap:
     """Return the held-out score of the plain prompts, and of the best of those written by hand."""
-    with dspy.context(lm=lm(1.0), adapter=adapter()):
-        judge, plain = lm(), program(stage)
-        examples = make_examples(stage, plain, dev, judge=judge, cells=len(dev.rows))
+    with dspy.context(lm=lm(1.0, seed), adapter=adapter()):
+        judge, plain = lm(seed=seed), program(stage)
+        examples = make_examples(stage, plain, dev, judge=judge, cells=len(dev.rows), seed=seed)
         metric = metric_for(stage, plain, judge, dev, min_precision=FLOOR)
         if isinstance(metric, ChainMetric):
             on_val = evaluate(stage_of(plain, stage), examples.val, metric, threads=8)
@@ -156,8 +187,8 @@ def by_hand(stage: str, demos: int, metric: Metric, train: Sequence[dspy.Example
     if demos:
         found = dspy.BootstrapFewShot(
             metric=lambda *given: getattr(metric.score(*given[:2]), "value", 0.0),
-            metric_threshold=0.8,
-            max_bootstrapped_demos=2 * demos,
+            metric_threshold=0.6 if stage == "keywords" else 0.8,  # a list is seldom better
+            max_bootstrapped_demos=len(train),  # an example may ask one prompt of several
             max_labeled_demos=0,
         )
         with quiet(), dspy.context(lm=lm()):
@@ -184,36 +215,109 @@ def compiled(
         return compile_stage(job, models), calls(models)
 
 
-def gains(stages: Sequence[str], optimizers: Sequence[str], rows: int, width: float) -> None:
+def made(stage: str, optimizer: str, given: Given, seed: int) -> Made:
+    """Compile once, and return what came of it."""
+    dev, began_s = examples_of(stage, given.rows, seed), time.process_time()
+    found, asked = compiled(
+        stage, optimizer, dev, sensitivity=given.sensitivity, width=given.width, seed=seed
+    )
+    gain = found.gain
+    return Made(
+        before=found.before.score or 0.0,
+        after=found.after.score or 0.0,
+        low=None if gain is None else gain.low,
+        high=None if gain is None else gain.high,
+        gained=found.gained,
+        calls=asked,
+        cpu_s=round(time.process_time() - began_s, 1),
+    )
+
+
+class Results:
+    """What was found for each unit of work, in a file of lines where one is given.
+
+    What stands in the file is not done again, so that a benchmark that was stopped goes on.
+    """
+
+    def __init__(self, path: Path | None, given: Given) -> None:
+        self._path, self._given = path, given._replace(seeds=0)._asdict()
+        self._found: dict[str, list[Any]] = {}
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                of, key, values = json.loads(line)
+                if of == self._given:
+                    self._found[key] = values
+
+    def of(self, work: Callable[[], tuple[Any, ...]], *names: object) -> list[Any]:
+        """Return what the work of these names comes to."""
+        key = "/".join(map(str, names))
+        if key not in self._found:
+            self._found[key] = list(work())
+            if self._path is not None:
+                with self._path.open("a", encoding="utf-8") as out:
+                    out.write(json.dumps([self._given, key, self._found[key]]) + "\n")
+        return self._found[key]
+
+
+def gains(stages: Sequence[str], optimizers: Sequence[str], results: Results, given: Given) -> None:
+    seeds = range(given.seeds)
     for stage in stages:
-        dev = examples_of(stage, rows)
-        found = gap(stage, dev)
-        print(f"{stage}: plain {found.plain:.3f}, best {found.best:.3f}", flush=True)
-        for optimizer in optimizers:
-            began_s = time.process_time()
-            made, asked = compiled(stage, optimizer, dev, sensitivity=1.0, width=width, seed=0)
-            closed = ((made.after.score or 0.0) - found.plain) / (found.best - found.plain)
-            gain = made.gain
-            interval = (
-                "-" if gain is None else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        gaps = [
+            Gap(
+                *results.of(
+                    partial(gap, stage, examples_of(stage, given.rows, seed), seed),
+                    "gap",
+                    stage,
+                    seed,
+                )
             )
+            for seed in seeds
+        ]
+        plain, best = fmean(g.plain for g in gaps), fmean(g.best for g in gaps)
+        print(f"{stage}: plain {plain:.3f}, best {best:.3f}", flush=True)
+        for optimizer in optimizers:
+            found = [
+                Made(*results.of(partial(made, stage, optimizer, given, s), stage, optimizer, s))
+                for s in seeds
+            ]
+            steps = [one.after - one.before for one in found]
+            shown = f"{min(steps):+.3f} to {max(steps):+.3f}"
+            if given.seeds == 1 and found[0].low is not None:
+                shown = f"[{found[0].low:+.3f}, {found[0].high:+.3f}]"
             print(
-                f"  {optimizer:<17} {made.before.score:.3f} -> {made.after.score:.3f}  {interval}"
-                f"  {'gain' if made.gained else 'no gain':<8} closes {closed:>4.0%}"
-                f"  {asked:>6,} calls  {time.process_time() - began_s:5.1f} s",
+                f"  {optimizer:<17} {fmean(one.before for one in found):.3f} -> "
+                f"{fmean(one.after for one in found):.3f}  {fmean(steps):+.3f} {shown}"
+                f"  gain {sum(one.gained for one in found)} of {given.seeds}"
+                f"  closes {fmean(steps) / (best - plain):.2f}"
+                f"  {fmean(one.calls for one in found):>6,.0f} calls"
+                f"  {fmean(one.cpu_s for one in found):5.1f} s",
                 flush=True,
             )
 
 
-def null(stages: Sequence[str], optimizers: Sequence[str], rows: int, seeds: int) -> None:
+def null(stages: Sequence[str], optimizers: Sequence[str], results: Results, given: Given) -> None:
+    every = 0
     for stage in stages:
         for optimizer in optimizers:
-            claims = 0
-            for seed in range(seeds):
-                dev = examples_of(stage, rows, seed)
-                made, _ = compiled(stage, optimizer, dev, sensitivity=0.0, width=1, seed=seed)
-                claims += made.gained
-            print(f"{stage:<13} {optimizer:<17} {claims} of {seeds} claim a gain", flush=True)
+            claims = sum(
+                Made(
+                    *results.of(partial(made, stage, optimizer, given, s), stage, optimizer, s)
+                ).gained
+                for s in range(given.seeds)
+            )
+            every += claims
+            print(f"{stage:<13} {optimizer:<17} {claims} of {given.seeds} claim a gain", flush=True)
+    compiles = given.seeds * len(stages) * len(optimizers)
+    print(
+        f"{every} of {compiles}; so many or more have a chance of {at_least(every, compiles):.3f}"
+    )
+
+
+def at_least(claims: int, compiles: int) -> float:
+    """Return the chance of so many claims or more, if each has that of the interval's level."""
+    chance = (1 - LEVEL) / 2
+    fewer = (comb(compiles, k) * chance**k * (1 - chance) ** (compiles - k) for k in range(claims))
+    return 1 - sum(fewer)
 
 
 def main() -> None:
@@ -225,13 +329,13 @@ def main() -> None:
         "--width", type=float, default=1.0, help="times the ordinary number of calls"
     )
     parser.add_argument("--null", action="store_true")
-    parser.add_argument("--seeds", type=int, default=20)
-    given = parser.parse_args()
-    stages, optimizers = given.stages.split(","), given.optimizers.split(",")
-    if given.null:
-        null(stages, optimizers, given.rows, given.seeds)
-    else:
-        gains(stages, optimizers, given.rows, given.width)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--results", type=Path, help="file to keep results in, and go on from")
+    asked = parser.parse_args()
+    given = Given(asked.rows, asked.width, 0.0 if asked.null else 1.0, asked.seeds)
+    stages, optimizers = asked.stages.split(","), asked.optimizers.split(",")
+    results = Results(asked.results, given)
+    (null if asked.null else gains)(stages, optimizers, results, given)
 
 
 if __name__ == "__main__":
