@@ -49,7 +49,7 @@ clean: ## Remove the environment and caches; runs/ stays
 	@touch .venv/.installed
 
 .venv/.installed-dev: $(BIN)/python $(INPUTS)
-	@echo 'Installing DS2, its libraries and the tools for its tests into .venv: some 800 MB.'
+	@echo 'Installing DS2, its libraries and the tools for its tests into .venv: some 1 GB.'
 	$(call install,.[dev])
 	@touch .venv/.installed .venv/.installed-dev
 

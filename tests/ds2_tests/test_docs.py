@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -100,10 +99,6 @@ def test_a_transcript_that_is_wrong_is_noticed() -> None:
     assert masked(said) != masked(said.replace("12 wanted", "13 wanted"))
 
 
-@pytest.mark.skipif(
-    find_spec("mkdocs") is None or find_spec("mkdocstrings") is None,
-    reason="NO MKDOCS: the site was not built; pip install '.[docs]'",
-)
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import nbformat
 import pytest
 from pages import masked
 
@@ -89,5 +90,4 @@ def test_the_notebook_runs_and_its_outputs_are_true(
 
 
 def test_the_notebook_is_one_by_the_format() -> None:
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     nbformat.validate(nbformat.read(NOTEBOOK, as_version=4))
