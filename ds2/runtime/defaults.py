@@ -12,15 +12,18 @@ from signatures.task import TaskSpec
 def default_out(
     task: TaskSpec, config: RunConfig, engine: EngineConfig, corpus: CorpusConfig | None = None
 ) -> Path:
-    """Return `runs/TASK-TARGET`, with preset, model, corpus and seed where they are chosen.
+    """Return `runs/TASK-TARGET`, with preset, models, corpus and seed where they are chosen.
 
-    So the trial run on the simulated teacher and the run on a real model do not share a folder.
+    So the trial run on the simulated teacher and the run on a real model do not share a folder,
+    nor do two runs whose answers come from different models.
     """
     parts = [task.name, str(config.target)]
     if config.preset != "default":
         parts.append(config.preset)
     if engine.model is not None:
         parts.append(_named(engine.model) or "model")
+    for stage, model in sorted(engine.model_for.items()):
+        parts.append(f"{stage}-{_named(model) or 'model'}")
     if corpus is not None:
         parts.append(_named(Path(corpus.path).name.partition(".")[0]) or "corpus")
     if config.seed:

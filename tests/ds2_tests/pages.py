@@ -5,109 +5,181 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from command_lines import check_command_line
+from page_supplies import supply
+from page_world import World
+from pyarrow.parquet import read_table
+
+from optimizers.tuning.catalog import live_space
+from optimizers.tuning.spacefile import read_space
 
 ROOT = Path(__file__).resolve().parents[2]
-LARGEST = 60  # rows that a test may make for a page
+LARGEST = 60  # rows, questions and trials that a page is given as it asks
+SMALLER = {150: 30, 200: 12, 240: 50, 500: 12, 1000: 12, 20_000: 400}  # what it is given for more
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_SIZED = re.compile(r"runs/[\w-]+?-(\d+)")
+_SIZED = re.compile(r"(runs/[a-z]\w*-|(?:--target|--trials|--budget-calls|--n|-n) )(\d+)\b")
+
+#: What no test can run, and why; each entry stands on a page.
+NOT_RUN = {
+    "make demo": "the gate runs it",
+    "make test": "it would run itself",
+    "pip install 'ds2-instruct[retrieval]'": "it installs: the tests run with all extras",
+    "python -m venv .venv": "it makes the environment of these tests",
+    '.venv/bin/python -m pip install -c constraints.txt -e ".[dev]"': "it installs: `make test`",
+    ".venv/bin/python -m pytest": "it would run itself",
+    "vllm serve Qwen/Qwen3-8B": "a server of others: a stand-in listens at its address",
+    "ollama pull llama3.1": "a server of others: a stand-in listens at its address",
+}
+#: What another test runs as it stands, with more to say about it.
+RUN_ELSEWHERE = {"README.md": "Better prompts, a cheaper vote: from nothing in five commands"}
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, its text, and where the text begins in the page."""
+    """A fenced block: its language, its text, and the heading it stands under."""
 
     language: str
     text: str
-    start: int
+    heading: str
 
 
 def pages() -> list[Path]:
-    """Return the pages whose blocks are run."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """Return the pages whose blocks are run: those at the top, of the folders, and of the site."""
+    return sorted({*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/README.md"), *ROOT.glob("docs/**/*.md")})
 
 
 def blocks(page: str) -> Iterator[Block]:
     """Yield the blocks of a page; one without a language that holds our commands counts as bash."""
     for found in _FENCE.finditer(page):
         language = found[1] or ("bash" if found[2].startswith("ds2 ") else "text")
-        yield Block(language, found[2], found.start(2))
+        headings = re.findall(r"^#+ (.*)$", page[: found.start()], re.MULTILINE)
+        yield Block(language, found[2], headings[-1] if headings else "")
 
 
 def lines_of(script: str) -> list[str]:
     """Return the commands of a bash block, those over several lines as one."""
-    joined = script.replace("\\\n", " ")
+    joined = re.sub(r"\\\n\s*", "", script)
     return [line for line in joined.splitlines() if shlex.split(line, comments=True)]
 
 
-def only_read(line: str) -> str | None:
-    """Return why a command is held to the options that there are but not given, or None to run it."""
-    words = shlex.split(line, comments=True)
-    values = dict(pairwise(words))
-    if words[0] != "ds2":
-        return f"{words[0]} installs, serves or sets something"
-    if words[1] in {"watch", "simulate"}:
-        return "it serves until Ctrl-C"
-    if words[1] in {"check", "compile", "tune"}:
-        return "it needs an endpoint, or minutes"
-    made = ("--program", "--config")  # by a compile or a study, which are not run here
-    for option in ("--api-base", "--model-for", "--model", "--upload", "--open", "--corpus", *made):
-        if option in words:
-            return f"{option} needs a model, a browser, the network or documents"
-    sizes = [values.get("--target", ""), values.get("-n", ""), *_SIZED.findall(line)]
-    if any(size.isdecimal() and int(size) > LARGEST for size in sizes):
-        return f"more than {LARGEST} rows"
-    if any(word.endswith(".gz") or word in {"test.jsonl", "train.jsonl"} for word in words):
-        return "it reads a recording"
-    return None
+def bare(line: str) -> str:
+    """Return a command without its comment."""
+    return re.split(r"\s{2,}#", line, maxsplit=1)[0].rstrip()
+
+
+def scaled(line: str) -> str:
+    """Return a command with its large sizes made small, and so the names of runs that hold them."""
+
+    def smaller(found: re.Match[str]) -> str:
+        size = int(found[2])
+        return found[1] + str(size if size <= LARGEST else SMALLER[size])
+
+    return _SIZED.sub(smaller, line)
 
 
 class Session:
-    """Runs the blocks of one page in the current folder."""
+    """Runs the blocks of one page in the current folder.
 
-    def __init__(self, monkeypatch: Any) -> None:
-        self._patch = monkeypatch
-        self._names: dict[str, Any] = {}
+    Args:
+        monkeypatch: pytest's.
+        world: what stands in for providers, browsers and hubs.
+    """
+
+    def __init__(self, monkeypatch: Any, world: World) -> None:
+        self._patch, self._world = monkeypatch, world
+        self._names: dict[str, Any] = {"__name__": "__page__"}
+        self.done: list[str] = []
+        self.left: list[str] = []
 
     def python(self, block: Block, name: str) -> None:
         """Run Python in the page's namespace."""
+        supply(block.text, self.command)
         with redirect_stdout(io.StringIO()):
             exec(compile(block.text, name, "exec"), self._names)  # noqa: S102 - our own pages
 
     def bash(self, block: Block) -> None:
-        """Run the commands that can be run here, hold the others to the options that there are."""
-        for line in lines_of(block.text):
-            if shlex.split(line, comments=True)[0] == "ds2":
-                check_command_line(_command(line))
-            if only_read(line) is None:
-                self.command(line)
+        """Run every command but those of `NOT_RUN`."""
+        for line in map(bare, lines_of(block.text)):
+            if line in NOT_RUN:
+                self.left.append(line)
+                continue
+            first, *rest = shlex.split(line)
+            if first == "export":
+                name, _, _ = rest[0].partition("=")
+                self._patch.setenv(name, "sk-of-a-page")
+            elif first == "sqlite3":
+                self._sqlite(*map(scaled, rest))
+            else:
+                check_command_line(line)
+                supply(scaled(line), self.command)
+                self.command(scaled(line))
+            self.done.append(line)
 
     def console(self, block: Block) -> str:
         """Return the transcript of a block's commands, run now."""
         made = []
         for line in block.text.splitlines():
             if line.startswith("$ "):
-                check_command_line(_command(line[2:]))
-                assert only_read(line[2:]) is None, f"no transcript can be made of {line}"
+                check_command_line(line[2:].partition(" > ")[0])
+                assert scaled(line) == line, f"no transcript can be made of {line}"
+                supply(line[2:], self.command)
                 made.append(f"{line}\n{self.command(line[2:])}")
+                self.done.append(line[2:])
         assert made, "a console block without a line that begins with $"
         return "".join(made)
+
+    def row(self, block: Block) -> None:
+        """Hold a row that a page shows to the runs that its commands have made."""
+        words = {"level", "agreement", "keywords", "votes", "instruction", "response"}
+        texts = re.split(rf"(?:^|(?<=   ))({'|'.join(words)})  +", block.text, flags=re.MULTILINE)
+        said = {
+            name: " ".join(text.split())
+            for name, text in zip(texts[1::2], texts[2::2], strict=True)
+        }
+        rows = [
+            row
+            for file in Path("runs").glob("*/dataset/data/*")
+            for row in read_table(file).to_pylist()
+        ]
+        (row,) = [
+            row for row in rows if " ".join(row["instruction"].split()) == said["instruction"]
+        ]
+        assert said.keys() == words
+        assert said["response"] == " ".join(row["response"].split())
+        assert (said["level"], said["keywords"]) == (row["level"], ", ".join(row["keywords"]))
+        assert float(said["agreement"]) == row["agreement"]
+        votes = {key: int(count) for key, count in re.findall(r"(\S+) \((\d+)\)", said["votes"])}
+        assert votes[row["answer"]] / sum(votes.values()) == row["agreement"]
+
+    def space(self, block: Block) -> None:
+        """Read a file of what a study searches, as `ds2 tune --space` does."""
+        supply("test.jsonl train.jsonl", self.command)
+        fitted = "--fit train.jsonl --target-precision 0.97 --save policy.json"
+        self.command(f"ds2 replay test.jsonl --format number --max 4 {fitted}")
+        Path("space.yaml").write_text(block.text, "utf-8")
+        assert read_space(Path("space.yaml"), live_space({}))
 
     def command(self, line: str) -> str:
         """Run one `ds2` command in this process; return what stands on the terminal then."""
         from ds2.cli.app import main
 
-        words, _, file = _command(line, keep_file=True).partition(" > ")
-        self._patch.setattr(sys, "argv", shlex.split(words))
+        words, _, file = line.partition(" > ")
+        arguments = shlex.split(words)
+        self._patch.setattr(sys, "argv", arguments)
         out, err = io.StringIO(), io.StringIO()
         both = out if not file else err
-        with redirect_stdout(out), redirect_stderr(both):
+        with (
+            self._world.serving(arguments),
+            self._world.asked(arguments),
+            redirect_stdout(out),
+            redirect_stderr(both),
+        ):
             code: Any = 0
             try:
                 main()
@@ -120,13 +192,12 @@ class Session:
             "\n" if both.getvalue() else ""
         )
 
-
-def _command(line: str, *, keep_file: bool = False) -> str:
-    """Return a command without its comment and, unless asked for, the file it writes to."""
-    words, _, comment = line.partition("   #")
-    del comment
-    words = words.split("  # ")[0].rstrip()
-    return words if keep_file else words.partition(" > ")[0]
+    def _sqlite(self, file: str, query: str) -> None:
+        """Do what sqlite3's own program does, which is not everywhere."""
+        assert Path(file).is_file()
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as store:
+            assert store.execute(query).fetchall()
+        store.close()
 
 
 def masked(transcript: str) -> str:

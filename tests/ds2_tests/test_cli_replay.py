@@ -17,6 +17,8 @@ from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError, DS2Error, OutputError, StoreError
 from signatures.records import Instruction, Rejection, Sample, Vote, make_row
 
+ROOT = Path(__file__).resolve().parents[2]
+
 FIXED = ("--policy", "fixed(5, 0.6)")
 
 
@@ -103,6 +105,10 @@ def test_the_json_is_as_documented(tmp_path: Path) -> None:
     }  # fmt: skip
     (found,) = document["policies"]
     assert found["policy"] == "fixed(5, 0.6)"
+    page = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    shown = json.loads(page.partition("```json")[2].partition("```")[0])
+    assert list(shown) == list(document)
+    assert list(shown["policies"][0]) == list(found)
     assert found["samples"] == 5.0
     assert found["n"] == 60
     assert 0 < found["precision_low"] < found["precision"] < found["precision_high"] <= 1

@@ -5,19 +5,28 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_lines import commands
-from pages import ROOT, Session, blocks, lines_of, masked, only_read, pages
+from page_world import World, provider_server, stand_in
+from pages import NOT_RUN, ROOT, RUN_ELSEWHERE, Session, bare, blocks, lines_of, masked, pages
 
 from ds2.engines.teacher import simulated_backend  # noqa: F401 - loaded once, before the pages
 
+#: Blocks that are no code: drawings, and what another test holds to what is printed.
+LOOKED_AT = {
+    ("README.md", "Two commands"): "a row, held to the run above it",
+    ("README.md", "How it works"): "a drawing",
+    ("docs/architecture.md", "Architecture"): "a drawing",
+    ("docs/architecture.md", "One run"): "a drawing",
+    ("docs/faults.md", "What a run makes of it"): "test_outage.py prints it",
+    ("docs/replay.md", "The JSON (`--json`)"): "test_cli_replay.py has its names",
+}
 WRITE = os.environ.get("DS2_WRITE_DOCS") == "1"
 
 
@@ -30,38 +39,43 @@ def with_code(page: Path) -> bool:
     return any(block.language in {"python", "bash", "console"} for block in blocks(text))
 
 
-def record(path: Path) -> None:
-    """Write recorded answers, as the pages on replay and tuning read them."""
-    with gzip.open(path, "wt", encoding="utf-8") as file:
-        for number in range(40):
-            right = [number % 3 != 0 or draw % 2 == 0 for draw in range(10)]
-            samples = [
-                {
-                    "text": f"The answer is {number if good else number + 1 + draw}.",
-                    "model": "large",
-                }
-                for draw, good in enumerate(right)
-            ]
-            line = {"question": f"Number {number}?", "gold": str(number), "samples": samples}
-            file.write(json.dumps(line) + "\n")
+@pytest.fixture(scope="session")
+def providers() -> Iterator[str]:
+    with provider_server() as url:
+        yield url
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if with_code(page)], ids=name_of)
-def test_the_blocks_of_a_page_run_and_its_transcripts_are_true(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def world(providers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Put stand-ins in the world's place, in an empty folder without keys."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     for name in [name for name in os.environ if name.endswith(("_API_KEY", "_TOKEN"))]:
         monkeypatch.delenv(name)
-    record(tmp_path / "replay.jsonl.gz")
+    monkeypatch.setenv("HF_TOKEN", "hf-of-a-page")
+    return stand_in(monkeypatch, providers)
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if with_code(page)], ids=name_of)
+def test_the_blocks_of_a_page_run_and_its_transcripts_are_true(
+    page: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = page.read_text(encoding="utf-8")
-    session, written = Session(monkeypatch), text
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        if f"export {name}=" not in text:  # a page that sets a key does so before it needs it
+            monkeypatch.setenv(name, "sk-of-a-page")
+    session, written = Session(monkeypatch, world), text
     for block in blocks(text):
+        if block.heading == RUN_ELSEWHERE.get(name_of(page)):
+            continue
         if block.language == "python":
             session.python(block, name_of(page))
         elif block.language == "bash":
             session.bash(block)
+        elif block.language == "yaml":
+            session.space(block)
+        elif block.text.startswith("level  "):
+            session.row(block)
         elif block.language == "console":
             made = session.console(block)
             if masked(made) != masked(block.text):
@@ -69,21 +83,36 @@ def test_the_blocks_of_a_page_run_and_its_transcripts_are_true(
                 written = written.replace(f"```console\n{block.text}", f"```console\n{made}", 1)
     if written != text:
         page.write_text(written, encoding="utf-8", newline="\n")
+    asked = "\n".join(session.done)
+    assert len(world.opened) == asked.count(" --open")
+    assert len(world.pushed) == 3 * asked.count(" --upload")
 
 
-def test_pages_have_something_to_run() -> None:
-    languages = [b.language for page in pages() for b in blocks(page.read_text(encoding="utf-8"))]
-    assert languages.count("python") >= 8
-    assert languages.count("console") >= 6
-    given = [
-        line
+def test_what_no_test_looks_at_is_no_code() -> None:
+    """Blocks of text are drawings and messages; a command's transcript is a console block."""
+    for page in pages():
+        if page.name == "prompts.md":
+            continue  # held to the prompts by its own test
+        for block in blocks(page.read_text(encoding="utf-8")):
+            if block.language in {"python", "bash", "console", "yaml"}:
+                continue
+            where = f"{name_of(page)}: {block.text[:60]}"
+            assert (name_of(page), block.heading) in LOOKED_AT, where
+
+
+def test_what_is_not_run_is_little_and_stands_on_a_page() -> None:
+    lines = [
+        bare(line)
         for page in pages()
         for block in blocks(page.read_text(encoding="utf-8"))
-        if block.language in {"bash", "console"}
-        for line in lines_of(block.text.replace("$ ", ""))
-        if line.startswith("ds2 ") and only_read(line) is None
+        if block.language == "bash"
+        for line in lines_of(block.text)
     ]
-    assert len(given) >= 10
+    assert NOT_RUN.keys() <= set(lines)
+    assert not [line for line in NOT_RUN if line.startswith("ds2 ")]
+    for page, heading in RUN_ELSEWHERE.items():
+        found = blocks((ROOT / page).read_text(encoding="utf-8"))
+        assert heading in {block.heading for block in found}
 
 
 def test_every_command_stands_on_a_page() -> None:

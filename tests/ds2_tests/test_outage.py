@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from ds2.server.app import SimulatedServer
 from ds2.server.protocol import ChatCall, error_body
 from ds2.server.serve import served
 from signatures.errors import ConfigError, EndpointError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SOON = BreakerConfig(burst=4, first_s=0.01, longest_s=0.02, patience_s=60)
 
@@ -276,6 +279,11 @@ def test_an_endpoint_that_comes_back_is_waited_for_and_no_byte_changes(
     assert "Run paused: the endpoint answers 503 (No worker is there.)" in witness.notices[0]
     assert "next try in" in witness.notices[0]
     assert witness.notices[-1].startswith("The endpoint answers again, after")
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^(?:Run paused|The endpoint answers).*$", page, re.MULTILINE)
+    said = {re.sub(r"[\d.]+ s\b", "N s", notice) for notice in witness.notices}
+    assert len(shown) == 2
+    assert {re.sub(r"[\d.]+ s\b", "N s", line) for line in shown} <= said
 
 
 def test_an_endpoint_that_stays_away_ends_the_run_with_every_unit_pending(

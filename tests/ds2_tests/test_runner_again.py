@@ -69,6 +69,14 @@ def test_a_real_model_has_a_folder_of_its_own(
     assert out == Path("runs") / folder
 
 
+def test_another_model_for_a_stage_has_a_folder_of_its_own() -> None:
+    engine = EngineConfig(
+        model="openai/gpt-4.1-mini", model_for={"judge": "x/..", "answers": "openai/gpt-4.1"}
+    )
+    out = default_out(load_task("gsm8k"), preset("default", 60), engine)
+    assert out == Path("runs/gsm8k-60-gpt-4.1-mini-answers-gpt-4.1-judge-model")
+
+
 def test_a_small_budget_finishes_rows_instead_of_beginning_many(tmp_path: Path) -> None:
     stopped = go(tmp_path, 30, budget_calls=60, concurrency=64)
     assert stopped.status == "budget"
