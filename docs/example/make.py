@@ -16,7 +16,11 @@ from ds2.runtime.reporting import ReportRequest, write_report
 
 HERE = Path(__file__).resolve().parent
 ROWS, OPENED = 2_000, 300
-PICTURES = (("report-light", 1280, 900), ("report-dark", 1280, 900), ("report-narrow", 400, 860))
+PICTURES = tuple(
+    (f"report-{width}-{scheme}", width, height, scheme)
+    for width, height in ((1280, 900), (400, 860))
+    for scheme in ("light", "dark")
+)
 
 
 def report() -> Path:
@@ -31,7 +35,7 @@ def report() -> Path:
 
 
 def pictures(page: Path) -> None:
-    """Draw what stands first in the page's window, light, dark and narrow."""
+    """Draw what stands first in the page's window, wide and narrow, light and dark."""
     from playwright.sync_api import sync_playwright
 
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
@@ -42,8 +46,7 @@ def pictures(page: Path) -> None:
         sys.exit("NO BROWSER: the report is made, its pictures are not. Install chromium.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        for name, width, height in PICTURES:
-            scheme = "dark" if name.endswith("dark") else "light"
+        for name, width, height, scheme in PICTURES:
             window = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme=scheme
             )

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-WIDTH = 640
+# As wide as a column of the page or a telephone, so that words keep their size.
+WIDTH = 400
 _ROW = 26
-_LABEL = 190
-_VALUE = 70
-_HEIGHT = 220
-_LEFT, _TOP, _BOTTOM = 48, 12, 34
+_LABEL = 160
+_VALUE = 56
+_HEIGHT = 200
+_LETTER = 6.8  # user units a letter takes, about
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 12, 34
 
 
 class Part(NamedTuple):
@@ -121,15 +123,17 @@ class Words:
 def bars(words: Words, items: Sequence[Item], *, most: float | None = None) -> Chart:
     """Return horizontal bars, one an item, in their order; `most` is the length of the full width."""
     longest = max((item.total for item in items), default=0) if most is None else most
-    scale = (WIDTH - _LABEL - _VALUE) / longest if longest else 0
+    room = WIDTH - _LABEL - _VALUE
     drawn = []
     for number, item in enumerate(items):
         top, x, parts = number * _ROW + 4.0, float(_LABEL), []
         for value, kind in item.values:
-            parts.append(Part(round(x, 1), top, round(value * scale, 1), _ROW - 8, kind))
-            x += value * scale
+            width = value / longest * room if longest else 0.0
+            parts.append(Part(round(x, 1), top, round(width, 1), _ROW - 8, kind))
+            x += width
         end = round(x + 6, 1)
-        drawn.append(Bar(item.label, item.words, tuple(parts), _LABEL - 8, top + 13, end))
+        label = _cut(item.label, int((_LABEL - 8) / _LETTER))
+        drawn.append(Bar(label, item.words, tuple(parts), _LABEL - 8, top + 13, end))
     return Chart(
         id=words.id,
         title=words.title,
@@ -148,7 +152,9 @@ def columns(words: Words, items: Sequence[Item]) -> Chart:
     """Return vertical bars, one an item, with a grid."""
     most, ticks = _grid(max((item.total for item in items), default=0))
     room = _HEIGHT - _TOP - _BOTTOM
-    step = (WIDTH - _LEFT) / max(1, len(items))
+    step = (WIDTH - _LEFT - _RIGHT) / max(1, len(items))
+    longest = max((len(item.label) for item in items), default=0)
+    every = math.ceil((longest + 1) * _LETTER / step)  # labels that fit; the last one always
     drawn = []
     for number, item in enumerate(items):
         x, bottom, parts = _LEFT + number * step, float(_HEIGHT - _BOTTOM), []
@@ -163,7 +169,7 @@ def columns(words: Words, items: Sequence[Item]) -> Chart:
             )  # fmt: skip
         drawn.append(
             Bar(
-                item.label,
+                "" if (len(items) - 1 - number) % every else item.label,
                 item.words,
                 tuple(parts),
                 round(x + step / 2, 1),
@@ -200,7 +206,7 @@ def lines(words: Words, series: Sequence[Series], *, unit: str) -> Chart:
     points = [point for line in series for point in line.points]
     last = max((x for x, _ in points), default=0) or 1
     most, ticks = _grid(max((y for _, y in points), default=0))
-    room, wide = _HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - 8
+    room, wide = _HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - _RIGHT
 
     def path(line: Series) -> str:
         placed = (
@@ -232,6 +238,10 @@ def lines(words: Words, series: Sequence[Series], *, unit: str) -> Chart:
     )
 
 
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def _row(item: Item) -> tuple[str, ...]:
     if len(item.values) < 2:
         return (item.label, item.words)
@@ -240,7 +250,7 @@ def _row(item: Item) -> tuple[str, ...]:
 
 def _grid(most: float) -> tuple[float, tuple[float, ...]]:
     """Return a round upper end of an axis from 0, and its ticks: 1, 2 or 5 times a power of ten."""
-    if most <= 0:
+    if most < 1e-300:  # below it a quarter may be 0
         return 1.0, (0.0, 1.0)
     raw = most / 4
     power = 10.0 ** math.floor(math.log10(raw))

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ds2.report.charts import Chart, Item, Series, Words, bars, columns, lines
+from ds2.report.charts import WIDTH, Chart, Item, Series, Words, bars, columns, lines
 from ds2.report.figures import Balance, Figures
 from ds2.report.shown import script_json, shown
 from signatures.bloom import LEVELS
@@ -142,7 +142,7 @@ def render(
     """Return the page of one run, or of two side by side.
 
     Every text of a model is escaped or handed to the script as data; the page's policy lets only
-    its own style and script run, by their hashes, and nothing be fetched.
+    its own style and script run, by their hashes, and nothing be fetched, but by a live view itself.
 
     Args:
         runs: one or two.
@@ -155,6 +155,8 @@ def render(
         f"default-src 'none'; script-src '{_hash(assets['page.js'])}'; style-src "
         f"'{_hash(assets['page.css'])}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
+    if refresh_s is not None:
+        policy += "; connect-src 'self'"  # where new figures come from
     template = _environment().get_template("page.html.j2")
     text: str = template.render(
         title=" and ".join(f"{run.name}" for run in runs),
@@ -168,6 +170,7 @@ def render(
         whole=rows.whole,
         levels=[level.value for level in LEVELS],
         refresh_s=refresh_s,
+        chart_width=WIDTH,
     )
     return text
 
@@ -230,7 +233,7 @@ def _charts(run: ReportFacts, prefix: str) -> dict[str, Chart]:
                 "The reasons why votes ended, accepted or not.",
                 ("reason", "votes"),
             ),
-            [Item(shown(reason, 60), ((n, "c1"),)) for reason, n in figures.stops.items()],
+            [Item(spoken(reason), ((n, "c1"),)) for reason, n in figures.stops.items()],
         ),
         "levels": bars(
             Words(
@@ -293,9 +296,14 @@ def _funnel(run: ReportFacts, prefix: str) -> Chart:
     return bars(words, steps)
 
 
+def spoken(reason: str) -> str:
+    """Return a reason as words: `no lead`, as on the terminal."""
+    return shown(reason, 60).replace("_", " ")
+
+
 def _reasons(figures: Figures) -> list[Item]:
     pairs = [
-        (f"{stage}: {shown(reason, 60)}", count)
+        (f"{stage}: {spoken(reason)}", count)
         for stage, reasons in figures.rejected_by_stage.items()
         for reason, count in reasons.items()
     ]

@@ -152,8 +152,10 @@ def test_the_example_report_is_small_and_says_whose_rows_it_shows() -> None:
     assert "2,000 of 2,000" in page
     assert "These rows come from the simulated teacher" in page
     pictures = {path.stem: path.read_bytes() for path in folder.glob("*.png")}
-    assert set(pictures) == {"report-light", "report-dark", "report-narrow"}
+    assert set(pictures) == {
+        f"report-{width}-{scheme}" for width in (1280, 400) for scheme in ("light", "dark")
+    }
     for name, picture in pictures.items():
         assert len(picture) < 300_000
         width = int.from_bytes(picture[16:20])  # of the header that a PNG begins with
-        assert width == (400 if name == "report-narrow" else 1280)
+        assert str(width) == name.split("-")[1]

@@ -17,7 +17,7 @@ from small_runs import go, rows_of
 from typer.testing import CliRunner
 
 from ds2.cli.app import app
-from ds2.report.charts import Item, Series, Words, bars, columns, lines
+from ds2.report.charts import WIDTH, Item, Series, Words, bars, columns, lines
 from ds2.report.shown import script_json, shown
 from ds2.runtime.reporting import ReportRequest, report_page, write_report
 from programs.synthesis import DS2Instruct
@@ -238,6 +238,6 @@ def test_bars_stay_within_their_picture(values: list[float]) -> None:
         for bar in chart.bars:
             for part in bar.parts:
                 assert part.x >= 0
-                assert part.x + part.width <= 640.1
+                assert part.x + part.width <= WIDTH + 0.1
                 assert -0.1 <= part.y
                 assert part.y + part.height <= chart.height + 0.1

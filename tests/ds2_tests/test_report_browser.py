@@ -7,14 +7,18 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from browser import find_browser
 from small_runs import go
 
-from ds2.runtime.reporting import ReportRequest, write_report
+from ds2.runtime.reporting import ReportRequest, report_page, write_report
+from ds2.server.serve import listen, served
+from ds2.server.watch import watch_app
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -268,3 +272,116 @@ def test_it_is_drawn_wide_and_narrow_in_light_and_dark(
             box = chart.bounding_box()
             assert box["width"] > 200
             assert box["height"] > 20
+            sizes = chart.evaluate(
+                "e => [...e.querySelectorAll('text')].map(t => parseFloat(getComputedStyle(t).fontSize))"
+            )
+            assert min(sizes) * box["width"] / chart.evaluate("e => e.viewBox.baseVal.width") > 9.5
+            outside = chart.evaluate(
+                "e => [...e.querySelectorAll('text')].map(t => t.getBBox())"
+                ".filter(b => b.x < -1 || b.x + b.width > e.viewBox.baseVal.width + 1).length"
+            )
+            assert outside == 0
+        words = page.locator(".heat tbody th").evaluate_all(
+            "all => all.filter(e => e.getBoundingClientRect().width < 100).length"
+        )
+        assert words == 0
+
+
+@contextmanager
+def live(browser: Any, pages: list[str]) -> Iterator[Any]:
+    """Open the live view of what stands first in `pages`, in a small window."""
+    sock = listen("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    sock.close()
+    server: Any = SimpleNamespace(app=watch_app(lambda: pages[0], port), counts=None)
+    with served(server, port=port):
+        page = browser.new_page(viewport={"width": 900, "height": 600})
+        wrong: list[str] = []
+        page.on("pageerror", lambda e: wrong.append(str(e)))
+        page.on("console", lambda m: wrong.append(m.text))
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.evaluate("window.mark = true")
+        yield page
+        assert page.evaluate("window.mark"), "the page was loaded anew"
+        assert wrong == []
+    page.locator("#live", has_text="does not answer").wait_for()
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the live pages of a run when it is young, and when it has grown."""
+    folder = tmp_path_factory.mktemp("growing")
+    for target in (12, 60):
+        make(folder / str(target) / "run", target)
+    requests = [ReportRequest((folder / str(target) / "run",)) for target in (12, 60)]
+    return [report_page(request, refresh_s=1) for request in requests]
+
+
+def until_new(page: Any) -> None:
+    page.locator(".headline dd", has_text=re.compile(r"^\s*60\b")).first.wait_for()
+
+
+def test_a_live_view_keeps_what_its_reader_does(chromium: Any, growing: list[str]) -> None:
+    pages = growing[:1]
+    with live(chromium, pages) as page:
+        before = total(page)
+        page.select_option("#level", "Apply")
+        page.fill("#search", "the")
+        page.locator("figure.chart details summary").first.click()
+        row = page.locator("#list > li").first
+        row.locator("summary").first.click()
+        row.locator(".body details summary").first.click()
+        page.focus("#search")
+        page.evaluate("document.getElementById('search').setSelectionRange(1, 2)")
+        row.evaluate("e => { e.mark = true; e.scrollIntoView() }")
+        top = row.bounding_box()["y"]
+        pages[0] = growing[1]
+        until_new(page)
+        assert int(page.inner_text("#found").split()[2]) > before
+        assert page.input_value("#level") == "Apply"
+        assert page.input_value("#search") == "the"
+        assert page.evaluate("document.activeElement.id") == "search"
+        assert page.evaluate("document.activeElement.selectionStart") == 1
+        assert page.locator("figure.chart details").first.get_attribute("open") is not None
+        assert row.evaluate("e => e.mark && e.querySelectorAll('details[open]').length") == 2
+        assert abs(row.bounding_box()["y"] - top) < 3
+        rows = page.locator("#list .tag:nth-child(2)").all_inner_texts()
+        assert set(rows) == {"Apply"}
+
+
+def test_a_live_view_keeps_focus_and_place_among_new_figures(
+    chromium: Any, growing: list[str]
+) -> None:
+    pages = growing[:1]
+    with live(chromium, pages) as page:
+        cell = page.locator(".heat tbody button").nth(8)
+        label = cell.get_attribute("aria-label").partition(":")[0]
+        page.locator("details.tree summary").click()
+        cell.focus()
+        cell.evaluate("e => e.closest('tr').scrollIntoView()")
+        title = page.locator("#votes")
+        title.evaluate("e => e.scrollIntoView()")
+        top = title.bounding_box()["y"]
+        pages[0] = growing[1]
+        until_new(page)
+        focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
+        assert focused.startswith(label)
+        assert page.locator("details.tree").get_attribute("open") is not None
+        assert abs(page.locator("#votes").bounding_box()["y"] - top) < 3
+
+
+def test_a_live_view_keeps_a_row_that_has_left_its_sample(
+    chromium: Any, growing: list[str]
+) -> None:
+    pages = [growing[1]]
+    with live(chromium, pages) as page:
+        last = page.evaluate("JSON.parse(document.getElementById('data').textContent).rows.length")
+        page.click("#next")
+        row = page.locator("#list > li").last
+        row.locator("summary").first.click()
+        said = row.locator(".body").inner_text()
+        pages[0] = growing[0]
+        page.locator("#found", has_not_text=f" {last} ").wait_for()
+        opened = page.locator("#list details[open] .body").first
+        assert opened.inner_text() == said

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 50;
-  const data = JSON.parse(document.getElementById("data").textContent);
+  let data = JSON.parse(document.getElementById("data").textContent);
   const by = (id) => document.getElementById(id);
   const fields = ["search", "level", "keyword", "state", "reason", "least", "run"];
   const inputs = Object.fromEntries(fields.map((id) => [id, by(id)]).filter(([, e]) => e));
@@ -16,14 +16,24 @@
     return element;
   }
 
-  function fill(select, values) {
-    for (const value of [...values].sort()) select.append(make("option", "", value));
+  const words = (reason) => reason.replaceAll("_", " "); // as on the terminal
+  function fill(select, values, said = String) {
+    const known = new Set([...select.options].map((option) => option.value));
+    const fresh = [...new Set(values)].filter((value) => value && !known.has(value));
+    for (const value of fresh.sort()) {
+      const option = make("option", "", said(value));
+      option.value = value;
+      select.append(option);
+    }
   }
-  fill(inputs.keyword, new Set(data.rows.flatMap((row) => row.k)));
-  fill(inputs.reason, new Set(data.rows.map((row) => row.r).filter(Boolean)));
+  function choices() {
+    fill(inputs.keyword, data.rows.flatMap((row) => row.k));
+    fill(inputs.reason, data.rows.map((row) => row.r), words);
+  }
+  choices();
 
   const spoken = new WeakMap();
-  function words(row) {
+  function searched(row) {
     if (!spoken.has(row)) {
       const parts = [row.i, row.q, row.p, row.a, row.c, ...row.o, ...row.k];
       spoken.set(row, parts.filter(Boolean).join("\n").toLowerCase());
@@ -38,7 +48,7 @@
     if (want.reason && row.r !== want.reason) return false;
     if (want.run && String(row.u) !== want.run) return false;
     if (want.least > 0 && !(row.v && row.v.m >= want.least - 1e-9)) return false;
-    return !want.search || words(row).includes(want.search);
+    return !want.search || searched(row).includes(want.search);
   }
 
   function wanted() {
@@ -57,7 +67,7 @@
     const share = `${Math.round(100 * vote.m)} % of ${vote.n} draws`;
     const interval = `95 % interval ${Math.round(100 * vote.lo)} to ${Math.round(100 * vote.hi)} %`;
     const right = vote.p === null ? "" : `; right with probability ${vote.p.toFixed(2)}`;
-    parent.append(make("h3", "", `Vote: ${share}, ${interval}${right}; stopped: ${vote.w}`));
+    parent.append(make("h3", "", `Vote: ${share}, ${interval}${right}; stopped: ${words(vote.w)}`));
     for (const group of vote.t) {
       const details = make("details");
       const count = group.t.length === 1 ? "1 draw" : `${group.t.length} draws`;
@@ -87,7 +97,7 @@
     }
     text(body, "Response", row.p);
     text(body, "Answer", row.a);
-    if (row.r) text(body, `Rejected by the ${row.g || "vote"}: ${row.r}`, row.d || " ");
+    if (row.r) text(body, `Rejected by the ${row.g || "vote"}: ${words(row.r)}`, row.d || " ");
     if (row.e) text(body, "Evidence", JSON.stringify(row.e, null, 1));
     if (row.v) votes(body, row.v);
     const from = `Level ${row.l}; keywords: ${row.k.join(", ")}; unit ${row.n}`;
@@ -97,11 +107,40 @@
     return body;
   }
 
+  // The row that an element of the list shows: where it still does, the element stays, and with it
+  // what its reader has opened, selected or reached by the keyboard.
+  const shown = new WeakMap();
+  const name = (row) => `${row.u}:${row.n}`;
+  const same = (row, other) => row === other || JSON.stringify(row) === JSON.stringify(other);
+
+  function lay(rows) {
+    const list = by("list");
+    const wanted = new Map(rows.map((row) => [name(row), row]));
+    const there = new Map();
+    for (const item of [...list.children]) {
+      const row = shown.get(item);
+      const next = wanted.get(name(row));
+      if (next && same(row, next)) there.set(name(row), item);
+      else item.remove();
+    }
+    let at = list.firstElementChild;
+    for (const row of rows) {
+      const item = there.get(name(row));
+      if (item && item === at) at = at.nextElementSibling;
+      else list.insertBefore(item || line(row), at);
+    }
+  }
+
+  function say(id, text) {
+    if (by(id).textContent !== text) by(id).textContent = text;
+  }
+
   function line(row) {
     const item = make("li");
+    shown.set(item, row);
     const details = make("details");
     const summary = make("summary");
-    summary.append(make("span", `tag ${row.s}`, row.s === "rejected" ? `rejected: ${row.r}` : row.s));
+    summary.append(make("span", `tag ${row.s}`, row.s === "rejected" ? `rejected: ${words(row.r)}` : row.s));
     summary.append(make("span", "tag", row.l));
     if (data.runs.length > 1) summary.append(make("span", "tag", data.runs[row.u]));
     if (row.v) summary.append(make("span", "tag", `${Math.round(100 * row.v.m)} %`));
@@ -118,18 +157,22 @@
   function show() {
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     page = Math.min(Math.max(0, page), pages - 1);
-    by("list").replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(line));
-    by("found").textContent = `${found.length} of ${data.rows.length} match.`;
-    by("page").textContent = `page ${page + 1} of ${pages}`;
+    lay(found.slice(page * PAGE, (page + 1) * PAGE));
+    say("found", `${found.length} of ${data.rows.length} match.`);
+    say("page", `page ${page + 1} of ${pages}`);
     by("previous").disabled = page === 0;
     by("next").disabled = page === pages - 1;
   }
 
-  function filter() {
+  function find() {
     const want = wanted();
     found = data.rows.filter((row) => matches(row, want));
-    page = 0;
     show();
+  }
+
+  function filter() {
+    page = 0;
+    find();
   }
 
   by("filters").addEventListener("input", filter);
@@ -141,9 +184,7 @@
     const button = event.target.closest("button[data-keyword]");
     if (!button) return;
     by("filters").reset();
-    // A keyword none of whose rows is embedded has no option yet.
-    const known = [...inputs.keyword.options].some((o) => o.value === button.dataset.keyword);
-    if (!known) fill(inputs.keyword, [button.dataset.keyword]);
+    fill(inputs.keyword, [button.dataset.keyword]); // none of its rows may be embedded
     inputs.keyword.value = button.dataset.keyword;
     if (button.dataset.level) inputs.level.value = button.dataset.level;
     if (inputs.run && button.dataset.run) inputs.run.value = button.dataset.run;
@@ -152,12 +193,88 @@
   });
   show();
 
-  // A live view looks again, but not under the eyes of someone who reads a row.
+  // A live view puts new figures in the place of the old ones; its reader keeps what is open, chosen,
+  // typed, selected and in focus, and the place on the page.
   const every = Number(document.body.dataset.refresh || 0);
+  const parts = (root) => [...root.querySelectorAll("header, main > section:not([aria-labelledby=rows])")];
+  const part = (element) => element.getAttribute("aria-labelledby") || element.tagName;
+  const drawn = new Map(every > 0 ? parts(document).map((e) => [part(e), e.innerHTML]) : []);
+
+  function reached(element) {
+    const { keyword, level } = element.dataset;
+    if (keyword !== undefined) return `${element.tagName} ${keyword} ${level}`;
+    return `${element.tagName} ${element.getAttribute("aria-label") || element.textContent}`;
+  }
+
+  function selects(element) {
+    const selection = getSelection();
+    return !selection.isCollapsed && selection.containsNode(element, true);
+  }
+
+  function swap(mine, next) {
+    const inner = (tags) => [...mine.querySelectorAll(tags)];
+    const open = new Set(inner("details[open] > summary").map((e) => e.textContent));
+    const places = inner(".scroll, pre").map((e) => [e.scrollTop, e.scrollLeft]);
+    const focus = mine.contains(document.activeElement) ? reached(document.activeElement) : null;
+    mine.replaceChildren(...next.childNodes);
+    for (const summary of inner("summary")) summary.parentNode.open = open.has(summary.textContent);
+    inner(".scroll, pre").forEach((e, i) => { [e.scrollTop, e.scrollLeft] = places[i] || [0, 0]; });
+    if (focus === null) return;
+    const again = inner("a, button, summary, [tabindex]").find((e) => reached(e) === focus);
+    if (again) again.focus({ preventScroll: true });
+  }
+
+  function place() {
+    const all = [...document.querySelectorAll("h1, h2[id], figure[id], .heat tr, #list > li")];
+    const at = all.findIndex((e) => e.getBoundingClientRect().bottom > 0);
+    const was = all[at];
+    if (!was || scrollY === 0) return () => {};
+    const top = was.getBoundingClientRect().top;
+    return () => {
+      const now = was.isConnected ? was : was.id ? by(was.id) : null;
+      if (now) scrollBy({ top: now.getBoundingClientRect().top - top, behavior: "instant" });
+    };
+  }
+
+  function renew(next) {
+    const back = place();
+    for (const fresh of parts(next)) {
+      const mine = parts(document).find((e) => part(e) === part(fresh));
+      const inside = fresh.innerHTML;
+      if (!mine || drawn.get(part(fresh)) === inside || selects(mine)) continue;
+      drawn.set(part(fresh), inside);
+      swap(mine, fresh);
+    }
+    const rows = JSON.parse(next.getElementById("data").textContent);
+    const known = new Set(rows.rows.map(name));
+    const held = [...by("list").children].filter((item) => item.querySelector("details[open]"));
+    const kept = held.map((item) => shown.get(item)).filter((row) => !known.has(name(row)));
+    data = { ...rows, rows: [...rows.rows, ...kept].sort((a, b) => a.u - b.u || a.n - b.n) };
+    say("embedded", next.getElementById("embedded").textContent);
+    document.title = next.title;
+    choices();
+    find();
+    back();
+  }
+
+  let busy = false;
+  async function look() {
+    if (busy || document.hidden) return;
+    busy = true;
+    try {
+      const reply = await fetch("/", { cache: "no-store" });
+      if (!reply.ok) throw new Error(await reply.text());
+      renew(new DOMParser().parseFromString(await reply.text(), "text/html"));
+      say("live", by("live").dataset.well);
+    } catch {
+      say("live", by("live").dataset.lost);
+    } finally {
+      busy = false;
+    }
+  }
+
   if (every > 0) {
-    setInterval(() => {
-      const reading = document.querySelector("details[open]") || found.length < data.rows.length;
-      if (!reading && page === 0) location.reload();
-    }, every * 1000);
+    document.documentElement.style.overflowAnchor = "none"; // `place` does it for every browser
+    setInterval(look, every * 1000);
   }
 })();
