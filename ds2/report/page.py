@@ -68,6 +68,16 @@ class Front(NamedTuple):
     points: tuple[tuple[float, float, str], ...]
 
 
+class Example(NamedTuple):
+    """One unit that was turned down: by which stage, why, its place, its question, what about it."""
+
+    stage: str
+    reason: str
+    place: int
+    question: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
     """All that a page shows of one run.
@@ -88,6 +98,7 @@ class ReportFacts:
         compiled: what compiling changed, as lines of a diff; empty for the plain prompts.
         settings: what was asked, name and value.
         notices: what its reader should know.
+        examples: the first unit that was turned down for each reason.
         front: the Pareto front of the study it was tuned by; None where none was given.
     """
 
@@ -108,6 +119,7 @@ class ReportFacts:
     compiled: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
     front: Front | None = None
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ds2.report.page import (
     Branch,
     Difference,
     Embedded,
+    Example,
     Figure,
     Front,
     Moment,
@@ -34,6 +35,7 @@ from signatures.records import Keyword
 
 SAMPLE_ROWS = 2_000
 _PROMPT = 40_000
+_FIRST = 3  # units of each reason that every page holds, however rare they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class _Found:
     prompts: dict[str, str]
     costs: dict[str, Cost]
     moments: tuple[Moment, ...]
+    examples: tuple[Example, ...]
 
 
 def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -> _Found:
@@ -103,6 +106,7 @@ def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -
     if most is not None:
         kept = Reservoir(most, seed=past.config.seed)
     rows: list[dict[str, Any]] = []
+    first: dict[tuple[str, str], list[dict[str, Any]]] = {}
     whole = 0
     with past.store() as store:
         for unit in units_of(past, store) if past.keywords else ():
@@ -110,18 +114,38 @@ def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -
             if unit.state == "surplus":
                 continue
             whole += 1
+            if unit.state == "rejected":
+                few = first.setdefault((unit.record.get("stage", ""), unit.reason), [])
+                if len(few) < _FIRST:
+                    few.append(embedded(unit, number))
             if kept is None:
                 rows.append(embedded(unit, number))
             elif kept.wants():
                 kept.keep(embedded(unit, number))
         return _Found(
             figures=counter.figures(embedding),
-            rows=rows if kept is None else kept.items,
+            rows=rows if kept is None else _with(kept.items, first.values(), most or 0),
             whole=whole,
             prompts=store.example_prompts(),
             costs=run_cost(store),
             moments=_moments(store.meta().get(HISTORY, ())),
+            examples=tuple(_examples(first)),
         )
+
+
+def _with(
+    sample: list[dict[str, Any]], first: Iterable[list[dict[str, Any]]], most: int
+) -> list[dict[str, Any]]:
+    """Return at most so many rows, by place: the first of each reason, then the sample's."""
+    rows = {row["n"]: row for few in zip_longest(*first) for row in few if row is not None}
+    rows |= {row["n"]: row for row in sample}
+    kept = list(rows.values())[:most]
+    return sorted(kept, key=lambda row: row["n"])
+
+
+def _examples(first: Mapping[tuple[str, str], list[dict[str, Any]]]) -> Iterator[Example]:
+    for (stage, reason), (row, *_) in sorted(first.items()):
+        yield Example(stage, reason, row["n"], row["q"], row["d"])
 
 
 def _moments(history: Sequence[Sequence[float]]) -> tuple[Moment, ...]:
@@ -162,6 +186,7 @@ def _facts(past: PastRun, found: _Found) -> ReportFacts:
         prompts=tuple((stage, _prompt(prompt)) for stage, prompt in found.prompts.items()),
         compiled=_compiled(past),
         settings=tuple(_settings(past.settings)),
+        examples=found.examples,
         notices=tuple(
             n for n in summary.get("notices", ()) if not (simulated and "simulated" in n)
         ),

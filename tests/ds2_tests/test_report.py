@@ -128,7 +128,10 @@ def test_every_decided_unit_can_be_opened_with_all_that_is_known(run: Path, page
 def test_a_sample_of_the_rows_is_embedded_and_its_size_is_said(run: Path) -> None:
     small = report_page(ReportRequest((run,), rows=5))
     assert len(data_of(small)["rows"]) == 5
-    assert re.search(r"5 of \d+ decided units are in this page, a seeded sample", small)
+    assert re.search(
+        r"5 of \d+ decided units are in this page: the first of each reason, and a seeded sample",
+        small,
+    )
     assert small == report_page(ReportRequest((run,), rows=5))
 
 

@@ -197,6 +197,24 @@ def test_a_reason_filters_what_was_rejected_for_it(chromium: Any, plain: Path) -
         assert len(tags) == min(50, total(page))
 
 
+def test_every_reason_has_an_example_that_leads_to_its_rows(
+    chromium: Any, plain: Path, tmp_path: Path
+) -> None:
+    few = write_report(ReportRequest((plain.parent,), tmp_path / "few.html", rows=20))
+    with Opened(chromium, few) as page:
+        assert total(page) == 20
+        reasons = page.locator("#reason option").evaluate_all("all => all.map(e => e.value)")[1:]
+        page.get_by_text("Examples of what was rejected, by reason").click()
+        buttons = page.locator("button[data-reason]")
+        assert sorted({b.get_attribute("data-reason") for b in buttons.all()}) == reasons
+        assert len(reasons) >= 2
+        for button in buttons.all():
+            button.click()
+            assert 0 < total(page) < 20
+            said = page.locator("#list .tag.rejected").all_inner_texts()
+            assert set(said) == {f"rejected: {button.inner_text()}"}
+
+
 def test_the_pages_of_the_list_can_be_turned(chromium: Any, plain: Path) -> None:
     with Opened(chromium, plain) as page:
         every = total(page)
@@ -256,6 +274,18 @@ def test_twenty_thousand_rows_can_still_be_used(chromium: Any, plain: Path, tmp_
         assert page.locator("#list > li").count() == 50
 
 
+def picture(page: Any, path: Path) -> None:
+    """Draw the whole page; a browser that is short of time may refuse once."""
+    for attempt in range(3):
+        try:
+            page.screenshot(path=path, full_page=True)
+        except playwright.Error as error:
+            if attempt == 2 or "Unable to capture" not in error.message:
+                raise
+        else:
+            return
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_it_is_drawn_wide_and_narrow_in_light_and_dark(
@@ -263,7 +293,7 @@ def test_it_is_drawn_wide_and_narrow_in_light_and_dark(
 ) -> None:
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
     with Opened(chromium, plain, **options) as page:
-        page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
+        picture(page, tmp_path / f"report-{width}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         back = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         bright = sum(map(int, re.findall(r"\d+", back)[:3]))

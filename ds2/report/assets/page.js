@@ -181,11 +181,14 @@
   by("previous").addEventListener("click", () => { page -= 1; show(); });
   by("next").addEventListener("click", () => { page += 1; show(); by("found").scrollIntoView(); });
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-keyword]");
+    const button = event.target.closest("button[data-keyword], button[data-reason]");
     if (!button) return;
     by("filters").reset();
-    fill(inputs.keyword, [button.dataset.keyword]); // none of its rows may be embedded
-    inputs.keyword.value = button.dataset.keyword;
+    if (button.dataset.keyword) {
+      fill(inputs.keyword, [button.dataset.keyword]); // none of its rows may be embedded
+      inputs.keyword.value = button.dataset.keyword;
+    }
+    if (button.dataset.reason) inputs.reason.value = button.dataset.reason;
     if (button.dataset.level) inputs.level.value = button.dataset.level;
     if (inputs.run && button.dataset.run) inputs.run.value = button.dataset.run;
     filter();
