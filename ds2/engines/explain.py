@@ -20,6 +20,11 @@ class _Verdict(NamedTuple):
 
 
 _CHECK = "Run `ds2 check` with the same options to see what the endpoint takes."
+_REFUSED = _Verdict(
+    "the endpoint",
+    "take the request, which it refuses",
+    "Do what its words say, or ask who runs it; otherwise choose another model or endpoint.",
+)
 _VERDICTS: tuple[tuple[type[lm15.LM15Error], _Verdict], ...] = (
     (
         lm15.BillingError,
@@ -117,6 +122,8 @@ def _verdict(error: lm15.LM15Error, backend: Backend) -> _Verdict:
     for kind, verdict in _VERDICTS:
         if isinstance(error, kind):
             return verdict
+    if error.status is not None and 400 <= error.status < 500:
+        return _REFUSED
     return _Verdict("the reply", "be one that can be read", _CHECK)
 
 

@@ -12,6 +12,7 @@ from dspy.clients.engines import AsyncLiteLLMEngine
 from ds2.engines.native import Shape, moderated_reply, read_reply
 from ds2.engines.providers import stay_offline
 from ds2.engines.redact import Redactor
+from ds2.engines.retry import passing
 
 
 class LiteLLMBackedEngine:
@@ -55,7 +56,7 @@ class LiteLLMBackedEngine:
             error.args = (error.message,)
             if type(error) is lm15.ProviderError and (error.status or 200) < 300:
                 raise lm15.ServerError(error.message, status=error.status) from None
-            raise error from None
+            raise passing(error) from None
         except TimeoutError:
             raise lm15.TimeoutError(f"no reply within {self._timeout_s:g} s") from None
         except OSError as error:

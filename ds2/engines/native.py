@@ -12,6 +12,7 @@ from dspy.lm15 import AsyncLMRouter, RouterConfig
 
 from ds2.engines.address import Origin, origin_of
 from ds2.engines.redact import Redactor
+from ds2.engines.retry import passing
 from ds2.engines.thinking import keep_apart
 from ds2.engines.usage import whole_usage
 from ds2.engines.wire import GuardedTransport, Reply, check_origin, open_transport, replies
@@ -233,7 +234,7 @@ class NativeEngine:
         # The bare class says that a reply could not be read, not what the server meant.
         if type(error) is lm15.ProviderError and status is not None and 200 <= status < 300:
             return lm15.ServerError(error.message, status=status, request_id=error.request_id)
-        return error
+        return passing(error)
 
 
 def read_reply(response: lm15.Response) -> lm15.Response:

@@ -24,6 +24,8 @@ WEATHER = (
 )
 
 
+# A conflict with another request, and one that came too early: both pass by themselves.
+_PASSING = frozenset({409, 425})
 # Statuses of a server that is there and is full, or is loading its model.
 _FULL = frozenset({429, 503, 529})
 
@@ -36,6 +38,21 @@ def is_full(error: Exception) -> bool:
 def is_overload(error: Exception) -> bool:
     """Return whether an endpoint turned a call away because it has too much to do."""
     return isinstance(error, lm15.RateLimitError) or is_full(error)
+
+
+def passing(error: lm15.LM15Error) -> lm15.LM15Error:
+    """Return an error as the weather where its status says that the call may do later."""
+    if error.status not in _PASSING or type(error) not in (
+        lm15.ProviderError,
+        lm15.InvalidRequestError,
+    ):
+        return error
+    return lm15.ServerError(
+        error.message,
+        status=error.status,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+    )
 
 
 @dataclass(slots=True)

@@ -64,6 +64,8 @@ JSON = "application/json"
         pytest.param({"text": "busy", "status": 503}, id="503"),
         pytest.param({"text": "slow", "status": 504}, id="504"),
         pytest.param({"text": "{}", "status": 429}, id="429"),
+        pytest.param({"text": "another one is at it", "status": 409}, id="409"),
+        pytest.param({"text": "too early", "status": 425}, id="425"),
     ],
 )
 def test_a_reply_that_cannot_be_read_is_the_weather(reply: dict[str, Any]) -> None:
@@ -74,11 +76,15 @@ def test_a_reply_that_cannot_be_read_is_the_weather(reply: dict[str, Any]) -> No
         assert backend(url).model in str(unreachable(error, backend(url)))
 
 
-def test_a_server_that_asks_to_wait_is_heard() -> None:
-    with odd_server(replying(status=429, headers={"Retry-After": "7"})) as (url, _):
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, lm15.RateLimitError), (409, lm15.ServerError), (425, lm15.ServerError)],
+)
+def test_a_server_that_asks_to_wait_is_heard(status: int, kind: type[lm15.LM15Error]) -> None:
+    with odd_server(replying(status=status, headers={"Retry-After": "7"})) as (url, _):
         error = error_of(url)
-    assert isinstance(error, lm15.RateLimitError)
-    assert error.retry_after == 7.0
+    assert isinstance(error, kind)
+    assert (error.status, error.retry_after) == (status, 7.0)
 
 
 def test_a_connection_cut_in_the_body_is_the_weather() -> None:
@@ -130,6 +136,9 @@ REFUSED = [
     ),
     pytest.param(400, {"message": "temperature is bad"}, "temperature is bad", id="400"),
     pytest.param(405, {"message": "use GET"}, "/v1", id="405"),
+    pytest.param(415, {"message": "no JSON here"}, "which it refuses (got 'HTTP 415: no", id="415"),
+    pytest.param(451, {"message": "not in your country"}, "choose another model", id="451"),
+    pytest.param(418, {"message": "a teapot"}, "take the request", id="418"),
 ]
 SHAPES = [
     pytest.param('{"error": {"message": "no such option"}}', id="openai"),
@@ -158,6 +167,7 @@ def test_a_refusal_is_not_tried_again_and_is_explained(
     assert explained is not None
     assert told in str(explained)
     assert f"HTTP {status}" in str(explained)
+    assert "be one that can be read" not in str(explained)
     assert url in str(explained)
 
 

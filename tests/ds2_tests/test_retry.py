@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dspy import lm15
 
-from ds2.engines.retry import WEATHER, RetryPolicy
+from ds2.engines.retry import WEATHER, RetryPolicy, passing
 
 WAITED: list[float] = []
 
@@ -122,3 +122,21 @@ def test_a_senseless_wish_is_not_heard(no_waiting: list[float]) -> None:
     error.retry_after = -5
     run(RetryPolicy(answered=True), error)
     assert 0 <= no_waiting[0] <= 0.5
+
+
+@pytest.mark.parametrize("kind", [lm15.ProviderError, lm15.InvalidRequestError])
+@pytest.mark.parametrize(
+    ("status", "passes"), [(409, True), (425, True), (400, False), (451, False), (None, False)]
+)
+def test_a_conflict_and_a_call_too_early_pass(
+    kind: type[lm15.LM15Error], status: int | None, passes: bool
+) -> None:
+    error = kind("its words", status=status, retry_after=3.0)
+    found = passing(error)
+    assert isinstance(found, WEATHER) is passes
+    assert (found.message, found.status, found.retry_after) == ("its words", status, 3.0)
+
+
+def test_what_a_conflict_is_about_stays_what_it_is() -> None:
+    error = lm15.ContextLengthError("too long", status=409)
+    assert passing(error) is error
