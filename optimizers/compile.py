@@ -160,7 +160,7 @@ def check_job(job: Job) -> Price:
             todo="Give a file, or make one of a run's own rows with `ds2 devset TASK`.",
         )
     sizes = expected_sizes(job.stage, job.devset, job.cells)
-    refuse_small(kind, sizes, _source(job))
+    refuse_small(kind, sizes, _source(job), more=_more(job))
     return _price(job, kind, sizes)
 
 
@@ -264,7 +264,7 @@ class _Work:
             cells=job.cells,
             seed=job.seed,
         )
-        refuse_small(self.kind, made.sizes, _source(job))
+        refuse_small(self.kind, made.sizes, _source(job), more=_more(job))
         train = list(made.train)
         random.Random(f"{job.seed}/train").shuffle(train)
         return made._replace(train=tuple(train))
@@ -372,6 +372,13 @@ def _source(job: Job) -> str:
     return job.devset.source if job.devset is not None else f"{job.cells} cells of the task"
 
 
+def _more(job: Job) -> str:
+    """Return how to come by `{n}` examples."""
+    if job.devset is None:
+        return "give --cells {n}"
+    return f"make {{n}} rows with `ds2 devset {job.program.task.name} --n {{n}}`, or add your own"
+
+
 def _copy(program: DS2Instruct) -> DS2Instruct:
     """Return the program anew, with its prompts and without language models of its own."""
     fresh = DS2Instruct(program.task, program.config)
@@ -403,7 +410,8 @@ def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
             "labels, not accuracy."
         )
     if devset is not None and devset.unreadable:
-        shown = "; ".join(devset.unreadable[:3])
+        more = len(devset.unreadable) - 3
+        shown = "; ".join(devset.unreadable[:3]) + (f"; and {more} more" if more > 0 else "")
         yield f"{len(devset.unreadable)} dev rows were left out, their answers unreadable: {shown}."
     if not result.diff:
         yield f"{job.optimizer} found nothing better than the prompts it began with."

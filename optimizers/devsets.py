@@ -28,6 +28,7 @@ TRAIN, VAL = 0.35, 0.25  # the rest is test
 MOST_UNREADABLE = 0.1
 _SHOWN = 8
 _VERDICTS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_LENGTH = 170  # a message shows 200 characters of a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | Non
         refuse(
             source,
             f"hold answers that read as {task.answer.kind.value}, nine tenths of them at least",
-            "; ".join(unreadable[:_SHOWN]) + (" ..." if len(unreadable) > _SHOWN else ""),
+            _listed(unreadable),
             f"Mend the {len(unreadable)} rows, or name another column with --columns answer=NAME.",
         )
     by = {str(row.values.get(names["labelled_by"]) or "") for row in rows}
@@ -177,7 +178,7 @@ def refuse_overlap(
     index = NearIndex(texts)
     shared = [row.where for row in devset.rows if index.near(row.question)]
     if shared:
-        shown = "; ".join(shared[:_SHOWN]) + (" ..." if len(shared) > _SHOWN else "")
+        shown = _listed(shared)
         raise ConfigError.rule(
             "Checking the dev set against the benchmark failed",
             unit=devset.source,
@@ -304,6 +305,17 @@ def _same(source: str, row: RowAt, value: Any) -> bool | None:
     if said not in _VERDICTS:
         refuse(source, f"have yes or no as `same` ({row.where})", value, "Mend that row.")
     return _VERDICTS[said]
+
+
+def _listed(places: Sequence[str]) -> str:
+    """Return as many as fit into what a message shows of a value, one at least, and how many more."""
+    shown = [places[0]]
+    for place in places[1:_SHOWN]:
+        if len(repr("; ".join([*shown, place]))) > _LENGTH:
+            break
+        shown.append(place)
+    more = len(places) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
 def _asked(row: DevRow) -> str:

@@ -152,8 +152,14 @@ def most_runs(
     return max(whole, kind.runs(Sizing(train, val, 1, width, searches))) if searches > 1 else whole
 
 
-def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str) -> None:
+def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str, *, more: str) -> None:
     """Refuse examples that are too few for an optimizer.
+
+    Args:
+        kind: the optimizer.
+        sizes: of train, val and test.
+        source: where they come from.
+        more: what makes them `{n}`.
 
     Raises:
         ConfigError: they are; how many are needed, and what to use instead.
@@ -161,7 +167,7 @@ def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str) -> None:
     if suffices(sizes, kind):
         return
     needs = kind.needs
-    fits = [other.name for other in KINDS.values() if suffices(sizes, other)]
+    short = " and ".join(_short(sizes, kind))
     sides = (
         f"{needs.train} for train and val together"
         if kind.merged
@@ -173,16 +179,38 @@ def refuse_small(kind: Kind, sizes: tuple[int, int, int], source: str) -> None:
         name="the examples",
         rule=f"be at least {sides} and {needs.test} for test, which {kind.name} needs "
         f"(some {rows_for(kind)} rows)",
-        value="train {}, val {}, test {}".format(*sizes),
-        todo=f"Add rows, or use --optimizer {fits[0]}, which needs fewer." if fits else "Add rows.",
+        value="train {}, val {}, test {}: too few for {}".format(*sizes, short),
+        todo=_instead(kind, sizes, more),
+    )
+
+
+def _instead(kind: Kind, sizes: tuple[int, int, int], more: str) -> str:
+    """Return what to do about examples that are too few for `kind`."""
+    enough = more.format(n=rows_for(kind))
+    fits = [other.name for other in KINDS.values() if suffices(sizes, other)]
+    if fits:
+        return f"Use --optimizer {' or '.join(fits)}, for which they suffice; or {enough}."
+    least = min(KINDS.values(), key=rows_for)
+    if least is kind:
+        return f"No optimizer does with fewer: {enough}."
+    return (
+        f"No optimizer does with so few ({least.name} needs the fewest, some {rows_for(least)} rows): "
+        f"{enough}."
     )
 
 
 def suffices(sizes: tuple[int, int, int], kind: Kind) -> bool:
     """Return whether examples are enough for an optimizer."""
+    return not _short(sizes, kind)
+
+
+def _short(sizes: tuple[int, int, int], kind: Kind) -> list[str]:
+    """Return the sides that hold fewer examples than an optimizer needs."""
     train, val, test = sizes
     have = (train + val, 0, test) if kind.merged else sizes
-    return all(given >= need for given, need in zip(have, kind.needs, strict=True))
+    names = ("train and val together" if kind.merged else "train", "val", "test")
+    sides = zip(names, have, kind.needs, strict=True)
+    return [name for name, given, need in sides if given < need]
 
 
 def rows_for(kind: Kind) -> int:

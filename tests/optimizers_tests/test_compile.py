@@ -35,7 +35,7 @@ from optimizers.compile import Job, check_job, check_names, compile_stage
 from optimizers.devsets import DevSet
 from optimizers.evaluating import Progress, Scorer, evaluate
 from optimizers.scores import Score, Unscored
-from optimizers.search import KINDS, OPTIMIZERS, rows_for
+from optimizers.search import KINDS, OPTIMIZERS, refuse_small, rows_for
 from optimizers.stages import STAGES, Gate, SearchStopped, stage_of
 from signatures.errors import ConfigError, StageError
 
@@ -332,16 +332,46 @@ def no_call() -> Any:
     ("changes", "said"),
     [
         ({"devset": None}, "--devset must be given"),
-        ({"devset": devset(10)}, r"mipro needs \(some \d+ rows\).*use --optimizer bootstrap"),
+        (
+            {"devset": devset(10)},
+            (
+                r"mipro needs \(some 25 rows\) \(got 'train \d+, val \d+, test \d+: too few for .*Use "
+                r"--optimizer bootstrap, for which they suffice; or make 25 rows with `ds2 devset "
+            ),
+        ),
+        (
+            {"devset": devset(4)},
+            (
+                r"No optimizer does with so few \(bootstrap needs the fewest, some 20 rows\): make 25 "
+                r"rows with `ds2 devset gsm8k --n 25`, or add your own"
+            ),
+        ),
         ({"budget_calls": 20}, r"--budget-calls must be at least \d+.*No call was made"),
     ],
-    ids=["no devset", "too small", "budget"],
+    ids=["no devset", "too small", "too small for any", "budget"],
 )
 def test_what_cannot_work_is_said_before_the_first_call(
     changes: dict[str, Any], said: str, no_call: Any
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         compiled("answers", "mipro", no_call, **changes)
+
+
+def test_examples_that_are_too_few_for_the_least_of_them_say_so() -> None:
+    with pytest.raises(
+        ConfigError, match=r"test 2: too few for test.*No optimizer does with fewer"
+    ):
+        refuse_small(KINDS["bootstrap"], (9, 9, 2), "12 cells of the task", more="give --cells {n}")
+    with pytest.raises(ConfigError, match=r"too few for val and test'\).*give --cells 25"):
+        refuse_small(KINDS["mipro"], (9, 1, 2), "12 cells of the task", more="give --cells {n}")
+
+
+def test_every_optimizer_that_suffices_is_named() -> None:
+    said = (
+        r"Use --optimizer bootstrap or simba or copro, for which they suffice; or give --cells 25"
+    )
+    with pytest.raises(ConfigError, match=said):
+        refuse_small(KINDS["gepa"], (9, 3, 6), "18 cells of the task", more="give --cells {n}")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,14 @@ def test_what_is_wrong_is_named_with_its_line(
         load_devset(jsonl(tmp_path / "d.jsonl", *rows), task)
 
 
+def test_of_many_unreadable_answers_the_first_are_shown_and_the_rest_counted(
+    tmp_path: Path,
+) -> None:
+    rows = [{"question": f"{i}?", "answer": "many"} for i in range(22)]
+    with pytest.raises(ConfigError, match=r"line 6: 'many'; and 16 more.\).*Mend the 22 rows"):
+        load_devset(jsonl(tmp_path / "d.jsonl", *rows), GSM8K)
+
+
 def test_a_few_unreadable_answers_are_left_out_and_named(tmp_path: Path) -> None:
     rows = [{"question": f"{i} + {i}?", "answer": str(2 * i)} for i in range(19)]
     file = jsonl(tmp_path / "d.jsonl", *rows, {"question": "?", "answer": "many"})
