@@ -100,16 +100,32 @@ def _bug() -> str:
 def main() -> None:
     """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
     from ds2.cli.plain import survive_code_pages
-    from signatures.errors import DS2Error
+    from ds2.runtime.stopping import signals
 
     survive_code_pages()
+    with signals() as stop:
+        try:
+            _run()
+        except SystemExit as ended:
+            # Typer's own word for an interrupt knows one signal only.
+            sys.exit(stop.code if ended.code == 130 else ended.code)
+        except Exception:
+            raise
+        except BaseException as interrupted:
+            # Of a command with a loop of its own the work was cancelled.
+            if stop.asked or isinstance(interrupted, KeyboardInterrupt):
+                sys.exit(stop.code)
+            raise
+
+
+def _run() -> None:
+    from signatures.errors import DS2Error
+
     try:
         app()
     except DS2Error as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except Exception:
         typer.echo(_bug(), err=True)
         raise

@@ -214,6 +214,7 @@ def _devset(
 def _compile(job: Job, request: CompileRequest, *, quiet: bool) -> tuple[Compiled, dict[str, Any]]:
     from ds2.cli.compile_views import CompileWatcher, manifest
     from ds2.runtime.compiling import open_compile, write_compiled
+    from ds2.runtime.stopping import current
     from optimizers.evaluating import Progress
 
     progress, began_s = Progress(), time.monotonic()
@@ -231,7 +232,7 @@ def _compile(job: Job, request: CompileRequest, *, quiet: bool) -> tuple[Compile
             "again to continue.",
             err=True,
         )
-        raise typer.Exit(130) from None
+        raise typer.Exit(current().code) from None
     finally:
         watcher.ended()
     return compiled, said

@@ -400,19 +400,23 @@ def _run(request: RunRequest, *, quiet: bool, events: Events | None = None) -> R
 
 
 def interruptible(work: Coroutine[Any, Any, T], watcher: Watcher, request: RunRequest) -> T:
-    """Return the result of work on a run; a Ctrl-C says what is kept and leaves with 130."""
+    """Return the result of work on a run; a signal says what is kept and leaves with 130 or 143."""
     import asyncio
 
-    try:
-        return asyncio.run(work)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        watcher.stop()
-        typer.echo(
-            f"Interrupted. What was answered is kept in {request.out}; "
-            "give the same command again to continue.",
-            err=True,
-        )
-        raise typer.Exit(130) from None
+    from ds2.runtime.stopping import signals
+
+    with signals() as stop:
+        try:
+            with stop.at_last(watcher.stop):
+                return stop.run(work)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            watcher.stop()
+            typer.echo(
+                f"Interrupted. What was answered is kept in {request.out}; "
+                "give the same command again to continue.",
+                err=True,
+            )
+            raise typer.Exit(stop.code) from None
 
 
 def _corpus_config(path: str | None, column: str | None, index: str | None) -> CorpusConfig | None:

@@ -17,7 +17,7 @@ _ENDINGS = {
     "interrupted": ("it was interrupted", "Give the same command again to continue."),
     "error": ("an error ended it", "Mend that, then give the same command again to continue."),
     "killed": (
-        "the process ended without a word: killed, or the machine stopped",
+        "the process ended without a word: killed, its disk was full, or the machine stopped",
         "What was answered is kept; give the same command again to continue.",
     ),
     "unknown": (

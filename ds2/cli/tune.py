@@ -306,6 +306,7 @@ def finish(
         common: the options.
     """
     from ds2.cli import tune_views as views
+    from ds2.runtime.stopping import current
     from optimizers.tuning import choose, front, run_study
 
     prefer: Preference = common.prefer.value
@@ -319,7 +320,7 @@ def finish(
             "continue.",
             err=True,
         )
-        raise typer.Exit(130) from None
+        raise typer.Exit(current().code) from None
     best = front(outcome.tried, plan.objectives)
     chosen = choose(best, plan.objectives, prefer) if best else None
     found = views.document(plan, outcome, chosen, prefer)

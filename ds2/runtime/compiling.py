@@ -32,6 +32,7 @@ from ds2.runtime.session import (
     open_folder,
     resolve_model,
 )
+from ds2.runtime.stopping import current
 from ds2.store import RunStore, Usage
 from programs.loop import run_sync
 from programs.synthesis import DS2Instruct
@@ -168,7 +169,10 @@ def open_compile(
             )
         session = CompileSession(program, models, backends, store, budget, logged)
         try:
-            with dspy.context(adapter=make_adapter(request.config.adapter)):
+            with (
+                dspy.context(adapter=make_adapter(request.config.adapter)),
+                current().at_last(store.flush),
+            ):
                 yield session
         except BudgetSpent as spent:
             raise _spent(request, budget, _calls(store)) from spent

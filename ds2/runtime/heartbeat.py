@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ds2.runtime.lastword import LastWord
+from ds2.runtime.stopping import current
 from signatures.errors import DS2Error
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 WINDOW_S = 300.0  # the minutes that a rate is of
 META = "heartbeat"
+CUT_SHORT = "cut_short"  # in a heartbeat whose ledger is not that of the end
 HISTORY = "history"
 MOST_POINTS = 240
 
@@ -179,10 +182,13 @@ class Heartbeat:
         self._pace = Pace()
         self._history = History(store.meta().get(HISTORY, ()))
         self._began_steady_s = self._clock.steady_s()
+        self._stop = current()
+        self._last_word = LastWord(store.folder)
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
         """Beat while the block runs; what it raises is noted as the end of the run."""
+        self._last_word.reserve()
         with self.noting_errors():
             task = asyncio.get_running_loop().create_task(self._beat_on())
             try:
@@ -197,11 +203,20 @@ class Heartbeat:
         """Note an error that leaves the block as the end of the run."""
         try:
             yield
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self.beat("ended", status="interrupted", why=self._stop.words)
+            raise
         except BaseException as error:
             # Only messages of our own are known to hold no secret.
             why = str(error) if isinstance(error, DS2Error) else f"a bug: {type(error).__name__}"
             self.beat("ended", status="error", why=why)
             raise
+
+    def cut_short(self) -> None:
+        """Note, and wait until it is written, that the run ends at once, whatever goes on beside."""
+        facts = self.facts("ended", status="interrupted", why=self._stop.words)
+        self._write({**facts, CUT_SHORT: True})
+        self._store.flush()
 
     def beat(self, phase: Phase, *, status: str | None = None, why: str = "") -> None:
         """Queue one beat; whether it could be written is not waited for.
@@ -215,7 +230,15 @@ class Heartbeat:
 
     def _write(self, facts: Mapping[str, Any]) -> None:
         with suppress(RuntimeError):  # the store's writer is gone: so will be the run
-            self._store.note_meta({META: facts, HISTORY: self._history.points})
+            written = self._store.note_meta({META: facts, HISTORY: self._history.points})
+            if facts["status"] is not None:
+                written.add_done_callback(lambda done: self._ended(facts, done.exception()))
+
+    def _ended(self, facts: Mapping[str, Any], failure: BaseException | None) -> None:
+        if failure is None:
+            self._last_word.drop()
+        else:
+            self._last_word.say(**{k: facts[k] for k in ("status", "why", "pid", "beat_s")})
 
     def facts(self, phase: Phase, *, status: str | None = None, why: str = "") -> dict[str, Any]:
         """Return what a beat says, as plain data."""

@@ -44,6 +44,7 @@ from ds2.runtime.session import (
     quiet_dspy,
     useless,
 )
+from ds2.runtime.stopping import current
 from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
 from ds2.runtime.work import ProgramWork, StageCheck
 from ds2.screen.avoid import read_avoided
@@ -179,18 +180,21 @@ async def run(
         job = _Job(request, backends, program, store, observer, identity, budget, screening)
         job.engines = engines
         heartbeat = Heartbeat(store, engines, budget, job.progress)
-        try:
-            async with heartbeat.beating():
-                ended = await job.work()
-        finally:
-            if observer is not None:
-                observer.ended()
-            for engine in engines:
-                await engine.aclose()
-        with heartbeat.noting_errors():
-            heartbeat.beat("writing")
-            summary = job.conclude(ended, logged, began_s)
-        heartbeat.beat("ended", status=summary.status, why=str(ended.error or ""))
+        stop = current()
+        with stop.at_last(heartbeat.cut_short):
+            try:
+                async with heartbeat.beating():
+                    ended = await job.work()
+            finally:
+                if observer is not None:
+                    observer.ended()
+                for engine in engines:
+                    await engine.aclose()
+            with heartbeat.noting_errors(), stop.unhurried():
+                heartbeat.beat("writing")
+                summary = job.conclude(ended, logged, began_s)
+            why = stop.words if summary.status == "interrupted" else str(ended.error or "")
+            heartbeat.beat("ended", status=summary.status, why=why)
     if isinstance(ended.error, asyncio.CancelledError):
         raise ended.error
     return summary

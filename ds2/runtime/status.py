@@ -11,7 +11,8 @@ from typing import Any
 from ds2.config import preset
 from ds2.lock import is_running
 from ds2.runtime.costs import Cost, run_cost, total
-from ds2.runtime.heartbeat import META
+from ds2.runtime.heartbeat import CUT_SHORT, META
+from ds2.runtime.lastword import LastWord
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.summary import stage_usage
 from ds2.store import RunStore
@@ -99,6 +100,9 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
         running = is_running(folder)
         meta = store.meta()
         beat = meta.get(META) or {}
+        if not running:
+            said = LastWord(folder).read(beat)
+            beat = {**beat, **said, CUT_SHORT: True} if said else beat
         state, phase = _state(running, beat)
         ledger = _ledger(store, beat, state)
         counts = None if running else store.counts()
@@ -122,7 +126,9 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
             row_usd=cost.each_usd(ledger.accepted),
             new_calls=beat.get("new_calls"),
             rate=beat.get("rate"),
-            time_left_s=None if state == "killed" else beat.get("time_left_s"),
+            time_left_s=None
+            if state == "killed" or beat.get(CUT_SHORT)
+            else beat.get("time_left_s"),
             limits=beat.get("limits", []) if running else [],
             pid=beat.get("pid"),
             began_s=beat.get("began_s"),
@@ -142,13 +148,18 @@ def _state(running: bool, beat: Mapping[str, Any]) -> tuple[str, str | None]:
     return (str(ended) if ended else "killed"), None
 
 
+def _told(beat: Mapping[str, Any], state: str) -> bool:
+    """Return whether the ledger in a heartbeat is that of now, or of the end."""
+    return bool(beat) and state not in {"killed", "unknown"} and not beat.get(CUT_SHORT)
+
+
 def _ledger(store: RunStore, beat: Mapping[str, Any], state: str) -> Ledger:
     """Return the ledger as the run told it, or as the store shows it where it could not.
 
-    Of a run that was killed, a unit with calls and no decision is pending; one that was begun and
-    had no reply yet left no trace.
+    Of a run that was killed, or cut short, a unit with calls and no decision is pending; one that
+    was begun and had no reply yet left no trace.
     """
-    if beat and state not in {"killed", "unknown"}:
+    if _told(beat, state):
         return Ledger.from_dict(beat["ledger"])
     ledger = Ledger()
     for (state_of, reason), number in store.counts().items():
@@ -174,7 +185,7 @@ def _levels(
     if not config:
         return {}
     accepted = beat.get("by_level", {})
-    if state in {"killed", "unknown"}:
+    if not _told(beat, state):
         accepted = dict(
             store.rows(
                 "SELECT json_extract(record, '$.instruction.level'), count(*) FROM units"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ds2.engines.budget import Budget, BudgetSpent
+from ds2.runtime.stopping import current
 from ds2.runtime.trials import NoResult, TrialResult, TrialSetup, run_trial
 from ds2.store import RunStore
 from signatures.errors import RunStoppedError
@@ -70,7 +70,9 @@ class LiveTrials:
             KeyboardInterrupt: it was interrupted; what was answered is kept.
         """
         try:
-            result = asyncio.run(run_trial(self._setup, changes, self._store, self._budget))
+            stop = current()
+            with stop.at_last(self._store.flush):
+                result = stop.run(run_trial(self._setup, changes, self._store, self._budget))
         except BudgetSpent as error:
             raise StudyStopped("the budget is spent.") from error
         except RunStoppedError as error:

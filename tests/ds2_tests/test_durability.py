@@ -20,6 +20,8 @@ from counting_server import Counting, counting_server, logged_keys
 from forked_runs import Forks
 from small_runs import dataset_bytes
 
+from ds2.runtime.lastword import LAST_WORD_NAME
+from ds2.runtime.status import read_status
 from ds2.store import STORE_NAME, RunStore
 from signatures.receipts import Receipt
 
@@ -186,8 +188,15 @@ def test_a_disk_that_fills_up_ends_the_run_with_2_and_with_room_it_goes_on(
         for most_bytes in (100_000, 200_000):
             forks.start(tmp_path, most_bytes=most_bytes, **server.request)
             assert forks.wait() == 2
+            status = read_status(tmp_path)
+            assert (status.state, status.problem) == ("error", None)
+            assert "on a disk with room" in status.why
         assert forks.errors.count("on a disk with room") == 2
         assert "what was committed is kept" in forks.errors
+        forks.start(tmp_path, budget_calls=10, **server.request)
+        assert forks.wait() == 3
+    assert not (tmp_path / LAST_WORD_NAME).exists()
+    assert read_status(tmp_path).state == "budget"
     goes_on(server, tmp_path, expected)
 
 

@@ -14,6 +14,7 @@ from ds2.engines.budget import Budget
 from ds2.engines.congestion import Congestion, CongestionConfig
 from ds2.engines.limiter import Limiter
 from ds2.runtime.heartbeat import (
+    CUT_SHORT,
     META,
     MOST_POINTS,
     WINDOW_S,
@@ -135,6 +136,26 @@ def test_an_error_is_noted_as_the_end_and_a_bugs_message_is_kept_out(tmp_path: P
     assert (ours["phase"], ours["status"]) == ("ended", "error")
     assert ours["why"] == "The stage gives nothing usable."
     assert after(ValueError("sk-secret"))["why"] == "a bug: ValueError"
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt])
+def test_an_interrupt_is_noted_as_one_and_not_as_a_bug(
+    tmp_path: Path, kind: type[BaseException]
+) -> None:
+    with RunStore(tmp_path) as store:
+        beat = Heartbeat(store, (), Budget(), progress())
+        with pytest.raises(kind), beat.noting_errors():
+            raise kind
+        store.flush()
+        noted = store.meta()[META]
+    assert (noted["phase"], noted["status"], noted["why"]) == ("ended", "interrupted", "")
+
+
+def test_a_run_that_is_cut_short_says_so_before_it_is_gone(tmp_path: Path) -> None:
+    with RunStore(tmp_path) as store:
+        Heartbeat(store, (), Budget(), progress()).cut_short()
+        noted = store.meta()[META]
+    assert (noted["status"], noted[CUT_SHORT]) == ("interrupted", True)
 
 
 def test_units_under_way_are_pending_in_flight() -> None:
