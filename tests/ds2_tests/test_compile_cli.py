@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counting_server import logged_keys
 from small_runs import go, gone
 
 from ds2.engines.question import call_key, rendered
@@ -29,6 +30,7 @@ from programs.synthesis import DS2Instruct
 from signatures.errors import ProgramError
 
 COMMAND = [sys.executable, "-c", "from ds2.cli.app import main; main()"]
+KILLS = 3
 QUICK = ("--stage", "answers", "--optimizer", "bootstrap", "--repeats", "1", "--sensitivity", "1")
 
 
@@ -329,28 +331,71 @@ def server() -> Iterator[Counting]:
         yield counting
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_a_kill_in_the_middle_is_continued_without_a_repeated_call(
-    server: Counting, rows: Path, tmp_path: Path, ds2: Callable[..., Any]
-) -> None:
-    assert ds2(*server.command(rows, tmp_path / "whole"), "-q").code == 0
-    whole = len(server.keys)
+def started(
+    server: Counting, rows: Path, out: Path, asked: int, wait_s: float
+) -> subprocess.Popen[str]:
+    """Start a compile in a process of its own; return `wait_s` after so many calls of it."""
+    begun = len(server.keys)
     process = subprocess.Popen(
-        [*COMMAND, *server.command(rows, tmp_path / "killed")],
+        [*COMMAND, *server.command(rows, out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        text=True,
     )
-    while len(server.keys) < whole + whole // 2 and process.poll() is None:
+    while len(server.keys) < begun + asked and process.poll() is None:
         time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    with RunStore(tmp_path / "killed") as store:
-        logged = sum(usage.calls for usage in store.usage().values())
-    assert logged > 10
-    before = len(server.keys)
+    time.sleep(wait_s)
+    assert process.poll() is None, process.communicate()
+    return process
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_kills_at_random_moments_are_continued_without_a_repeated_call(
+    server: Counting, rows: Path, tmp_path: Path, ds2: Callable[..., Any]
+) -> None:
+    rng, begun = random.Random(3), len(server.keys)
+    killed: list[tuple[int, set[str]]] = []
+    for _ in range(KILLS):
+        asked, wait_s = rng.randint(1, 70), rng.random() * 0.05
+        process = started(server, rows, tmp_path / "killed", asked, wait_s)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        killed.append((len(server.keys), logged_keys(tmp_path / "killed")))
     assert ds2(*server.command(rows, tmp_path / "killed"), "-q").code == 0
-    assert len(server.keys) - before == whole - logged
-    assert manifest_of(tmp_path / "killed")["calls"] == manifest_of(tmp_path / "whole")["calls"]
+    assert len(killed[-1][1]) > 10
+    # The keys are those of the server's own counting.
+    assert logged_keys(tmp_path / "killed") <= set(server.keys[begun:])
+    for at, logged in killed:
+        assert not logged & set(server.keys[at:])
+    before = len(server.keys)
+    assert ds2(*server.command(rows, tmp_path / "whole"), "-q").code == 0
+    calls = [manifest_of(tmp_path / name)["calls"] for name in ("whole", "killed")]
+    assert calls == [len(server.keys) - before] * 2
     programs = [(tmp_path / name / "program.json").read_bytes() for name in ("whole", "killed")]
     assert programs[0] == programs[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143)],
+    ids=["SIGINT twice", "SIGTERM"],
+)
+def test_a_signal_ends_a_compile_that_goes_on_without_a_repeated_call(
+    signals: tuple[int, ...], code: int, server: Counting, rows: Path, tmp_path: Path
+) -> None:
+    process = started(server, rows, tmp_path / "stopped", 30, 0.0)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.005)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "give the same command again to continue" in err
+    assert "Traceback" not in out + err
+    logged, begun = logged_keys(tmp_path / "stopped"), len(server.keys)
+    again = started(server, rows, tmp_path / "stopped", 20, 0.0)
+    again.kill()
+    again.communicate()
+    assert len(logged) > 10
+    assert not logged & set(server.keys[begun:])
