@@ -378,7 +378,7 @@ def _request(
 
     spec = load_task(task)
     engine_config = EngineConfig.build(**engine)
-    out = rest.pop("out") or default_out(spec, config, engine_config, corpus)
+    out = rest.pop("out") or default_out(spec, config, engine_config, corpus, rest.get("program"))
     asked = RunRequest(
         task=spec,
         config=config,

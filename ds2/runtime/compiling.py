@@ -22,6 +22,7 @@ from ds2.engines.pace import Pace
 from ds2.output.files import replacing
 from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.costs import keep_prices, run_cost, total
+from ds2.runtime.defaults import PROGRAM_NAME
 from ds2.runtime.folder import write_json
 from ds2.runtime.session import (
     Resolver,
@@ -39,7 +40,6 @@ from programs.synthesis import DS2Instruct
 from signatures.errors import RunStoppedError, StoreError
 from signatures.task import TaskSpec
 
-PROGRAM_NAME = "program.json"
 MANIFEST_NAME = "manifest.json"
 DIFF_NAME = "prompts.diff"
 

@@ -77,6 +77,20 @@ def test_another_model_for_a_stage_has_a_folder_of_its_own() -> None:
     assert out == Path("runs/gsm8k-60-gpt-4.1-mini-answers-gpt-4.1-judge-model")
 
 
+@pytest.mark.parametrize(
+    ("program", "folder"),
+    [
+        ("runs/gsm8k-answers-mipro/program.json", "gsm8k-60-by-gsm8k-answers-mipro"),
+        ("mine.json", "gsm8k-60-by-mine"),
+        ("/program.json", "gsm8k-60-by-program"),
+    ],
+)
+def test_other_prompts_have_a_folder_of_their_own(program: str, folder: str) -> None:
+    config = preset("default", 60)
+    out = default_out(load_task("gsm8k"), config, EngineConfig(), program=Path(program))
+    assert out == Path("runs") / folder
+
+
 def test_a_small_budget_finishes_rows_instead_of_beginning_many(tmp_path: Path) -> None:
     stopped = go(tmp_path, 30, budget_calls=60, concurrency=64)
     assert stopped.status == "budget"
