@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -332,6 +333,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--results", type=Path, help="file to keep results in, and go on from")
     asked = parser.parse_args()
+    logging.getLogger("dspy").setLevel(logging.ERROR)  # it tells of every reply that is cut
     given = Given(asked.rows, asked.width, 0.0 if asked.null else 1.0, asked.seeds)
     stages, optimizers = asked.stages.split(","), asked.optimizers.split(",")
     results = Results(asked.results, given)
