@@ -98,7 +98,7 @@ class Limiter:
         if self.control is None or self.control.state == "at the ceiling":
             return "--concurrency"
         if self.control.state == "saturated":
-            return "the endpoint: more in flight only wait longer"
+            return "more in flight would only wait longer"
         if self.control.cuts:
             return f"cut {self.control.cuts} x after 429 or overload, growing again"
         return "slow start" if self.control.state == "slow start" else "growing"
@@ -159,7 +159,7 @@ class Limiter:
             pay(self.pace, slot, now_s, unsent=unsent)
         if self.control is not None:
             if slot.replied:
-                self.control.replied(now_s, self.in_flight)
+                self.control.replied(now_s, slot.sent_s or now_s, slot.limit)
             elif slot.overloaded:
                 self.control.overloaded(now_s, slot.sent_s or now_s)
         if slot.retry_after_s is not None:
@@ -261,6 +261,8 @@ class Limiter:
             self.pace.take(slot.sent_s, slot.tokens)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
+        if self.control is not None:
+            slot.limit = self.control.sent(slot.sent_s, self.in_flight)
 
 
 def _settle(granted: asyncio.Future[None], gone: Exception | None) -> None:

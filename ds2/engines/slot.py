@@ -20,6 +20,7 @@ class Slot:
         characters: of its prompt.
         choices: replies that it asks for.
         sent_s: when it was sent, seconds; None while it waits.
+        limit: the limit on calls in flight that it was sent under, where one follows the endpoint.
         probe: it looks whether an endpoint that was down is back.
         tokens: what it reserved of the tokens a minute.
         overloaded: the endpoint turned it away because it has too much to do.
@@ -32,6 +33,7 @@ class Slot:
     characters: int = 0
     choices: int = 1
     sent_s: float | None = None
+    limit: int = 1
     probe: bool = False
     tokens: float = 0.0
     overloaded: bool = False

@@ -185,7 +185,7 @@ def limiter(state: str, *, cuts: int = 0) -> Limiter:
         ("slow start", 0, "slow start"),
         ("growing", 0, "growing"),
         ("growing", 2, "cut 2 x after 429 or overload, growing again"),
-        ("saturated", 1, "the endpoint: more in flight only wait longer"),
+        ("saturated", 1, "more in flight would only wait longer"),
         ("at the ceiling", 3, "--concurrency"),
     ],
 )

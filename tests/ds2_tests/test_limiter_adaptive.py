@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import pytest
 from dspy import lm15
@@ -15,8 +16,9 @@ from ds2.engines.lm import engine_of
 from ds2.engines.retry import is_overload
 
 
-def adaptive(start: int, ceiling: int) -> Limiter:
-    return Limiter(ceiling, Congestion(CongestionConfig(start=start, ceiling=ceiling)))
+def adaptive(start: int, ceiling: int, **constants: float) -> Limiter:
+    config = CongestionConfig(start=start, ceiling=ceiling, **constants)  # type: ignore[arg-type]
+    return Limiter(ceiling, Congestion(config))
 
 
 async def call(
@@ -29,8 +31,8 @@ async def call(
 
 def test_replies_open_the_limit_up_to_the_ceiling() -> None:
     async def scenario() -> None:
-        # Without patience to lose: on a loop that is done at once throughput says nothing.
-        limiter = Limiter(16, Congestion(CongestionConfig(start=2, ceiling=16, patience=1000)))
+        # On a loop that is done at once latency is the length of its queue and nothing else.
+        limiter = adaptive(2, 16, waits=inf)
         assert limiter.limit == 2
         await asyncio.gather(*(call(limiter) for _ in range(100)))
         assert limiter.limit == 16
@@ -44,6 +46,8 @@ def test_a_burst_of_refusals_is_one_cut() -> None:
         limiter = adaptive(10, 10)
         await asyncio.gather(*(call(limiter, replied=False) for _ in range(10)))
         assert limiter.limit == 7
+        assert limiter.control is not None
+        assert limiter.control.cuts == 1
 
     asyncio.run(scenario())
 
@@ -76,7 +80,8 @@ def test_a_server_cannot_ask_for_a_pause_without_end(monkeypatch: pytest.MonkeyP
 
 def test_a_limit_that_was_cut_lets_nobody_in_until_enough_have_left() -> None:
     async def scenario() -> None:
-        limiter, leave = adaptive(4, 4), asyncio.Event()
+        # Where no refusal is tolerated one is a burst.
+        limiter, leave = adaptive(4, 4, tolerance=0, cut=0.5), asyncio.Event()
 
         async def stay() -> None:
             async with limiter.slot():
@@ -113,7 +118,7 @@ def test_an_engine_tells_its_limiter_how_calls_went() -> None:
     script = Script("reply", failures={0: lm15.RateLimitError("full")})
     lm = script.lm()
     engine = engine_of(lm)
-    engine.limiter = adaptive(10, 10)
+    engine.limiter = adaptive(10, 10, tolerance=0)
     lm("hello")
     assert engine.limiter.control is not None
     assert engine.limiter.control.cuts == 1
