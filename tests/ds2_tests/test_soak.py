@@ -34,9 +34,7 @@ from small_runs import Witness, adds_up, asked, summary_of
 
 from ds2.config import EngineConfig
 from ds2.engines.base import AsyncEngine, Backend
-from ds2.engines.limiter import Limiter
 from ds2.engines.resolve import resolve_backend
-from ds2.runtime import session
 from ds2.runtime.heartbeat import META
 from ds2.runtime.runner import Progress, run
 from ds2.runtime.status import read_status
@@ -45,8 +43,6 @@ from ds2.store import STORE_NAME, RunStore
 MINUTES = float(os.environ.get("DS2_SOAK_MINUTES", "10"))
 IN_FLIGHT = 256
 EVERY_S = 5.0
-# Each `Retry-After` pauses everyone: a few a minute leave room to be wide.
-OVERLOAD = {"http-429-after": 0.0002}
 SMALLER = {"huge-bytes": 200_000, "slow-s": 2}
 MOST_MB_A_MINUTE = 2.0
 
@@ -81,7 +77,7 @@ class _Counting:
 
 @dataclass
 class Sampled(Witness):
-    """An observer that notes memory and calls in flight every few seconds."""
+    """An observer that notes minutes, memory, calls in flight and their limit every few seconds."""
 
     points: list[tuple[float, float, int, int]] = field(default_factory=list)
 
@@ -104,14 +100,14 @@ class Sampled(Witness):
         while not self._stop.wait(EVERY_S):
             minutes += EVERY_S / 60
             [limit] = store.meta()[META]["limits"]
-            point = (minutes, _memory_mb(), limit["in_flight"], progress.ledger.accepted)
+            point = (minutes, _memory_mb(), limit["in_flight"], limit["limit"])
             self.points.append(point)
 
 
 @contextmanager
 def stormy_server() -> Iterator[str]:
     """Run `ds2 simulate --storm` in a process of its own and yield its address."""
-    options = {"port": 0, "latency": 0.5, "jitter": 0.25, "seed": 1} | OVERLOAD | SMALLER
+    options = {"port": 0, "latency": 0.5, "jitter": 0.25, "seed": 1} | SMALLER
     words = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, "-c", "from ds2.cli.app import main; main()", "simulate", "--storm"]
     server = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
@@ -144,11 +140,7 @@ async def soak(out: Path, counted: Counted, observer: Sampled) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
-def test_a_soak_keeps_memory_flat_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Endurance is what counts here: the limit is held where it is, not found out in the storm.
-    monkeypatch.setattr(session, "limiter_for", lambda _, concurrency: Limiter(concurrency))
+def test_a_soak_keeps_memory_flat_and_loses_nothing(tmp_path: Path) -> None:
     observer = Sampled()
     with stormy_server() as url:
         counted = Counted(url)
@@ -192,7 +184,8 @@ def _figures(summary: dict[str, Any], observer: Sampled, settled: list[Any], slo
         f"\n{MINUTES:g} minutes: {summary['calls']:,} calls "
         f"({summary['calls'] / summary['wall_s']:.0f} a second), "
         f"{summary['ledger']['accepted']:,} rows, in flight {mean(p[2] for p in settled):.0f} on "
-        f"average and {max(p[2] for p in observer.points)} at most; memory "
+        f"average and {max(p[2] for p in observer.points)} at most, their limit "
+        f"{mean(p[3] for p in settled):.0f} on average; memory "
         f"{mean(p[1] for p in first):.0f} MB early, {mean(p[1] for p in last):.0f} MB late, "
         f"{slope:+.2f} MB a minute, peak untrimmed "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6:.0f} MB, by minute "
