@@ -38,7 +38,9 @@ from signatures.task import AnswerKind, TaskSpec
 
 RUN_STAGES = ("keywords", "writer", "answers")
 _PROBE = ".writable"
-_NEW_OBJECTS = 50_000  # between two rounds of the garbage collector; some 10 MB
+# New objects between two rounds of the garbage collector, some 4 MB, and rounds between those that look
+# at older ones and at all: what a failed call leaves in a cycle, its long reply perhaps, goes soon.
+_COLLECTED = (20_000, 10, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,7 @@ def quiet_dspy(adapter: str) -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     pace = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, *pace[1:])
+    gc.set_threshold(*_COLLECTED)
     try:
         with dspy.context(
             adapter=make_adapter(adapter),

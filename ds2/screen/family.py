@@ -22,7 +22,7 @@ from signatures.records import Instruction
 
 THRESHOLD = 0.9
 CAP = 4
-_REMEMBERED = 512
+_REMEMBERED = 128
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from ds2.screen.text import jaccard, masked, normal_form, shingles, within
 from signatures.records import Instruction
 
 THRESHOLD = 0.75
-_REMEMBERED = 512  # a unit asks several times within a moment, and again at its turn
+_REMEMBERED = 128  # a unit asks several times within a moment, and again at its turn
 
 
 class Sketch(NamedTuple):

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import dspy
@@ -134,16 +132,6 @@ def test_a_wrong_address_or_key_is_told_without_repeating_the_key(
     with pytest.raises(EndpointError, match=said) as raised:
         make_lm(**arguments)
     assert "two words" not in str(raised.value)
-
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "lm.md"
-
-
-@pytest.mark.parametrize(
-    "block", re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-)
-def test_the_python_of_its_page_runs(block: str) -> None:
-    exec(compile(block, "lm.md", "exec"), {})  # noqa: S102 - our own page
 
 
 def test_importing_the_engines_is_light() -> None:
