@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ds2.cli.dollars import dollars
 from ds2.cli.run import interruptible, like_run
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ds2.engines.base import Backend
+    from ds2.runtime.assumptions import Given, PromptKind
     from ds2.runtime.foresight import Forecast, Interval
     from ds2.runtime.pilot import Seen
     from ds2.runtime.session import RunRequest
+    from programs.synthesis import DS2Instruct
 
 
 FEWEST = 6  # units that say more than the assumptions do
@@ -51,12 +52,14 @@ def plan_command(
     if pilot is None and len(seen.units) < FEWEST:
         seen = seen._replace(units=())
     backends = backends_for(request)
-    found = _forecast(request, seen, backends)
+    found = planned(request, seen, backends)
     plan = document(request, seen, found, backends)
     if as_json:
         typer.echo(json.dumps(plan, indent=2))
     else:
-        _print(plan)
+        from ds2.cli.plan_views import print_plan
+
+        print_plan(plan)
 
 
 def document(
@@ -65,7 +68,10 @@ def document(
     """Return a plan as plain data; a figure is [low, middle, high], null where it is not known.
 
     All figures are of the whole run, what is in its folder already included, but for the minutes.
+    Those of the stages are their parts of the whole, for stages run at the same time.
     """
+    from ds2.runtime.allowance import allowances
+
     prices = {stage: backend.price for stage, backend in backends.items()}
     # A server that does not report its usage leaves tokens and cost unknown.
     known = not seen.units or any(use.output_tokens for use in found.known.spent.values())
@@ -80,71 +86,95 @@ def document(
         "interval": 0.9,
         "stages": {
             stage: {
-                "calls": found.stage(stage, "calls"),
+                "calls": _count(found.stage(stage, "calls")),
                 "input_tokens": found.stage(stage, "input_tokens") if known else None,
                 "output_tokens": found.stage(stage, "output_tokens") if known else None,
                 "usd": found.cost_usd(prices, stage) if known else None,
+                "minutes_to_go": found.minutes(stage),
             }
             for stage in backends
         },
-        "units": found.over(lambda run: run.units),
+        "units": _count(found.over(lambda run: run.units)),
         "rows": found.over(lambda run: run.rows),
-        "calls": found.total("calls"),
+        "calls": _count(found.total("calls")),
         "input_tokens": found.total("input_tokens") if known else None,
         "output_tokens": found.total("output_tokens") if known else None,
         "tokens": found.total("input_tokens", "output_tokens") if known else None,
         "usd": found.cost_usd(prices) if known else None,
-        "minutes_to_go": found.over(lambda run: run.seconds / 60),
+        "minutes_to_go": found.minutes(),
+        "pace": {"set_by": found.bound, **_limits(request)},
+        "budgets": [asdict(one) for one in allowances(request.budget, found, prices, known=known)],
     }
 
 
-def _seen(request: RunRequest, units: int | None, *, quiet: bool) -> Seen:
-    from ds2.cli.progress import Watcher
-    from ds2.runtime.pilot import look, pilot
-    from ds2.runtime.session import Pilot
-
-    if units is None:
-        return look(request)
-    with Watcher(quiet=quiet) as watcher:
-        return interruptible(pilot(request, Pilot(units=units), watcher), watcher, request)
+def _count(figure: Interval) -> Interval:
+    """Return an interval of something that is counted: its ends are whole numbers."""
+    low, mid, high = figure
+    return figure._replace(low=math.floor(low), mid=round(mid), high=math.ceil(high))
 
 
-def _forecast(request: RunRequest, seen: Seen, backends: Mapping[str, Backend]) -> Forecast:
-    from ds2.runtime.assumptions import from_assumptions
+def planned(request: RunRequest, seen: Seen, backends: Mapping[str, Backend]) -> Forecast:
+    """Return the forecast of a run from the units that were seen, or from assumptions without any."""
+    from ds2.runtime.assumptions import from_assumptions, shared_requests
     from ds2.runtime.foresight import forecast, from_pilot
     from ds2.runtime.pilot import wanted
-    from ds2.runtime.session import merges_by_judge
 
-    if seen.units:
-        draw = from_pilot(seen.units)
-    else:
-        config = request.config
-        draw = from_assumptions(
-            config.policy,
-            config.bank,
-            backends,
-            _prompt_tokens(request, backends),
-            compares=merges_by_judge(request),
-            verify_level=config.verify_level,
-        )
-    return forecast(wanted(request), seen.known, draw)
+    given = given_of(request, backends)
+    piloted = bool(seen.units)
+    draw = from_pilot(seen.units, shared_requests(given)) if piloted else from_assumptions(given)
+    return forecast(wanted(request, backends), seen.known, draw)
 
 
-def _prompt_tokens(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, float]:
-    """Return the tokens of the prompts as they are rendered, the mean of each stage.
+def given_of(request: RunRequest, backends: Mapping[str, Backend]) -> Given:
+    """Return what is known of a run before anything is asked."""
+    from ds2.runtime.assumptions import Given
+    from ds2.runtime.session import build_program, expansion_shape, merges_by_judge
+    from ds2.runtime.voteplay import Voter
+    from signatures.task import AnswerKind
 
-    The judge's prompt, which holds a question and two answers, is taken to be like an answer's.
-    """
+    config, answers = request.config, backends["answers"]
+    program = build_program(request, backends)
+    voter = Voter(
+        agreement=0.8,
+        shares=request.engine.coalesce != "off" and answers.several,
+        seeded=answers.send_seed,
+        temperatures=program.config.temperatures,
+    )
+    return Given(
+        policy=config.policy,
+        bank=config.bank,
+        shape=expansion_shape(config),
+        backends=backends,
+        prompts=_prompts(request, program),
+        passages=request.corpus.passages if request.corpus else 0,
+        voter=voter,
+        compares=merges_by_judge(request),
+        open_answers=request.task.answer.kind is AnswerKind.OPEN,
+        verify_level=config.verify_level,
+    )
+
+
+_KINDS: tuple[tuple[str, PromptKind], ...] = (
+    ("keywords.core", "core"),
+    ("keywords.extract", "extract"),
+    ("keywords.", "expand"),
+    ("writer.", "writer"),
+    ("vote.judge", "compare"),
+    ("vote.", "answers"),
+    ("level_judge", "level"),
+)
+
+
+def _prompts(request: RunRequest, program: DS2Instruct) -> dict[PromptKind, float]:
+    """Return the tokens of each kind of prompt as they are rendered, the mean of its predictors."""
     from ds2.cli.prompt_views import prompt_views
-    from ds2.runtime.session import build_program
 
     adapter: Literal["chat", "json"] = "chat" if request.config.adapter == "chat" else "json"
-    seen: dict[str, list[int]] = {}
-    program = build_program(request, backends)
+    seen: dict[PromptKind, list[int]] = {}
     for view in prompt_views(program, adapter, passage=_passage(request)):
-        seen.setdefault(view.stage, []).append(view.all_tokens)
-    means = {stage: sum(tokens) / len(tokens) for stage, tokens in seen.items()}
-    return {stage: means.get(stage, means["answers"]) for stage in backends}
+        kind = next(kind for start, kind in _KINDS if view.predictor.startswith(start))
+        seen.setdefault(kind, []).append(view.all_tokens)
+    return {kind: sum(tokens) / len(tokens) for kind, tokens in seen.items()}
 
 
 def _passage(request: RunRequest) -> str:
@@ -158,88 +188,23 @@ def _passage(request: RunRequest) -> str:
     return sorted((p.text for p in found), key=len)[len(found) // 2] if found else PASSAGE
 
 
+def _limits(request: RunRequest) -> dict[str, int | None]:
+    engine = request.engine
+    return {"concurrency": engine.concurrency, "rpm": engine.rpm, "tpm": engine.tpm}
+
+
+def _seen(request: RunRequest, units: int | None, *, quiet: bool) -> Seen:
+    from ds2.cli.progress import Watcher
+    from ds2.runtime.pilot import look, pilot
+    from ds2.runtime.session import Pilot
+
+    if units is None:
+        return look(request)
+    with Watcher(quiet=quiet) as watcher:
+        return interruptible(pilot(request, Pilot(units=units), watcher), watcher, request)
+
+
 def _assumed(request: RunRequest, backends: Mapping[str, Backend]) -> list[str]:
     from ds2.runtime.assumptions import Assumptions
-    from ds2.runtime.session import merges_by_judge
 
-    return list(
-        Assumptions().lines(
-            thinking=any(backend.thinking for backend in backends.values()),
-            judge="judge" in backends,
-            compares=merges_by_judge(request),
-            remote=any(backend.remote for backend in backends.values()),
-        )
-    )
-
-
-def _print(plan: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(_table(plan))
-    for line in _notes(plan):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(plan: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    names = ("calls", "input_tokens", "output_tokens")
-    table = Table("", "calls", "tokens in", "tokens out", "USD", box=None, pad_edge=False)
-    for stage, figures in (*plan["stages"].items(), ("in all", plan)):
-        cells = [_figures(figures[name]) for name in names]
-        table.add_row(*map(Text, (stage, *cells, _money(figures["usd"]))))
-    return table
-
-
-def _notes(plan: Mapping[str, Any]) -> list[str]:
-    units, rows = plan["units"], plan["rows"]
-    minutes = _minutes(plan["minutes_to_go"])
-    notes = [
-        f"{plan['target']:,} rows take {_figures(units)} units.",
-        f"{minutes} to go, if the endpoint takes the concurrency.",
-        "Each figure is the middle of what may come, and the range that holds 90 % of it.",
-    ]
-    if rows.low < plan["target"]:
-        notes.append(f"The candidate cap may end it earlier: {_figures(rows)} rows.")
-    if plan["units_seen"]:
-        notes.append(
-            f"From {plan['units_seen']:,} units and {plan['calls_made']:,} calls in {plan['out']}, "
-            "which are counted in; `ds2 run` with the same options goes on from them."
-        )
-    else:
-        notes.append("Assumed (--pilot 12 finds out):")
-        notes += [f"- {line}" for line in plan["assumptions"]]
-    if plan["usd"] is None:
-        notes.append("The cost is unknown: no price is known for a model (--price IN,OUT).")
-    return notes
-
-
-def _figures(interval: Interval | None) -> str:
-    if interval is None:
-        return "unknown"
-    return _range(*(_rounded(value) for value in interval))
-
-
-def _range(low: str, mid: str, high: str) -> str:
-    return mid if low == high else f"{mid} ({low} to {high})"
-
-
-def _rounded(value: float) -> str:
-    """Return a count with three digits that matter: more would claim too much."""
-    if value < 10_000:
-        return f"{round(value):,}"
-    power = min(3, (len(str(round(value))) - 1) // 3)
-    short = value / 1000**power
-    return f"{short:,.{max(0, 3 - len(str(int(short))))}f}{' kMG'[power]}"
-
-
-def _money(interval: Interval | None) -> str:
-    if interval is None:
-        return "unknown"
-    return _range(*(dollars(value).removesuffix(" USD") for value in interval))
-
-
-def _minutes(interval: Interval) -> str:
-    return f"{_range(*(f'{value:.1f}' for value in interval))} minutes"
+    return list(Assumptions().lines(given_of(request, backends)))

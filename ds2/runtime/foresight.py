@@ -12,20 +12,25 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ds2.config import STAGES
 from ds2.engines.prices import Price
+from ds2.runtime.duration import Bound, Limits, Load, duration
 from ds2.runtime.runahead import Started, start_units
+from ds2.runtime.scheduler import PRIOR_ACCEPTED, PRIOR_DECIDED
 
 LEVEL = 0.9
 RUNS = 200
-CALL_CPU_S = 0.001  # what a call costs this process, seconds
-_DOUBT = 0.5  # weight of the unit of either kind that a pilot may have missed
 _ALIKE = 25.0  # units that a level's own yield is worth: the larger, the more alike levels are
 
+_AT_ONCE = 0.75  # power of the calls of a unit that its time grows with
+_SLOWEST = 4.0
+_RARE = 0.5  # weight of what a pilot was too small to see
 _FIELDS = 5
 
 
@@ -41,6 +46,10 @@ class StageUse(NamedTuple):
     def plus(self, other: StageUse) -> StageUse:
         """Return both together."""
         return StageUse(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def less(self, other: StageUse) -> StageUse:
+        """Return what is left of this without the other, never below 0."""
+        return StageUse(*(max(0.0, mine - his) for mine, his in zip(self, other, strict=True)))
 
     def times(self, number: float) -> StageUse:
         """Return so many times as much."""
@@ -73,12 +82,12 @@ class Wanted:
     Args:
         quotas: rows wanted of each group of units.
         candidates: most units that may be decided.
-        concurrency: calls in flight.
+        limits: what holds calls back, their number in flight among it.
     """
 
     quotas: Mapping[str, int]
     candidates: int
-    concurrency: int
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ class Known:
         decided: units decided.
         surplus: units that became surplus.
         spent: all that was used, by stage.
+        grown: the keyword bank is there.
     """
 
     use: Use
@@ -98,6 +108,7 @@ class Known:
     decided: int
     surplus: int
     spent: Use
+    grown: bool = False
 
     @property
     def calls(self) -> int:
@@ -119,24 +130,39 @@ class Profile(NamedTuple):
         rate: their yield, above 0 to 1.
         good, bad: what an accepted and a rejected unit uses.
         before: what the keywords use that are not in the log.
+        rounds: of keywords that are still to come, one after the other.
+        shared: requests for each call of a stage, where draws share one; 1 where it is not named.
     """
 
     rate: float
     good: Moments
     bad: Moments
     before: Use
+    rounds: float = 0.0
+    shared: Mapping[str, float] = MappingProxyType({})
 
 
 ProfileDraw = Callable[[random.Random], Profile]
 
 
 class PossibleRun(NamedTuple):
-    """One run that may come: what it uses in all by stage, units started, rows, seconds still to go."""
+    """One run that may come.
+
+    Args:
+        use: in all, by stage.
+        units: started.
+        rows: accepted.
+        seconds: still to go.
+        stage_seconds: the part of them that each stage takes.
+        bound: what sets the pace.
+    """
 
     use: Mapping[str, StageUse]
     units: float
     rows: int
     seconds: float
+    stage_seconds: Mapping[str, float]
+    bound: Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +185,17 @@ class Forecast:
         return self.over(
             lambda run: sum(getattr(use, field) for use in run.use.values() for field in fields)
         )
+
+    def minutes(self, stage: str | None = None) -> Interval:
+        """Return the minutes that are still to go, or the part of them that a stage takes."""
+        if stage is None:
+            return self.over(lambda run: run.seconds / 60)
+        return self.over(lambda run: run.stage_seconds[stage] / 60)
+
+    @property
+    def bound(self) -> Bound:
+        """Return what most often sets the pace."""
+        return Counter(run.bound for run in self.runs).most_common(1)[0][0]
 
     def cost_usd(self, prices: Mapping[str, Price | None], *stages: str) -> Interval | None:
         """Return what the named stages, or all, cost; None where a price is not known."""
@@ -185,32 +222,51 @@ def forecast(
     return Forecast(tuple(_possible(wanted, known, needs, draw, rng) for _ in range(runs)), known)
 
 
-def from_pilot(units: Sequence[UnitSample]) -> ProfileDraw:
+def from_pilot(
+    units: Sequence[UnitSample], shared: Mapping[str, float] = MappingProxyType({})
+) -> ProfileDraw:
     """Return what draws profiles from the decided units of a pilot.
 
-    Each unit gets a random weight, Exp(1) (the Bayesian bootstrap); one more of either kind that the
-    pilot may have missed, of half the weight, keeps twelve of twelve from meaning always.
+    Each unit gets a random weight, Exp(1) (the Bayesian bootstrap). To their yield comes what the
+    scheduler believes before anything is decided, three units of four: so twelve of twelve does not
+    mean always, and few of twelve not that it stays so.
 
     Args:
         units: at least one.
+        shared: requests for each call of a stage, where draws share one.
     """
     good = [_vector(unit.use) for unit in units if unit.accepted]
     bad = [_vector(unit.use) for unit in units if not unit.accepted]
     every = good + bad
+    # A few writer's calls show no reply that is asked for again, though there will be some.
+    unseen = all(unit.use.get("writer", StageUse()).calls <= 1 for unit in units)
 
     def draw(rng: random.Random) -> Profile:
         heavy = [rng.expovariate(1) for _ in good]
         light = [rng.expovariate(1) for _ in bad]
-        for_good, for_bad = (sum(w) + rng.gammavariate(_DOUBT, 1) for w in (heavy, light))
+        for_good = sum(heavy) + rng.gammavariate(PRIOR_ACCEPTED, 1)
+        for_bad = sum(light) + rng.gammavariate(PRIOR_DECIDED - PRIOR_ACCEPTED, 1)
         whole = _moments(every, heavy + light)
+        again = rng.betavariate(_RARE, 2 * len(units)) if unseen else 0.0
         return Profile(
             min(1.0, max(1e-3, for_good / (for_good + for_bad))),
-            _moments(good, heavy) if good else whole,
-            _moments(bad, light) if bad else whole,
+            _rewritten(_moments(good, heavy) if good else whole, again),
+            _rewritten(_moments(bad, light) if bad else whole, again),
             {},
+            shared=shared,
         )
 
     return draw
+
+
+def _rewritten(moments: Moments, again: float) -> Moments:
+    """Return the moments where the writer is asked again for this share of its replies."""
+    first = STAGES.index("writer") * _FIELDS
+    mean = [
+        value * (1 + again) if first <= at < first + _FIELDS else value
+        for at, value in enumerate(moments.mean)
+    ]
+    return moments._replace(mean=tuple(mean))
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -221,12 +277,19 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(low, mid, high)
 
 
-def profile_of(units: Sequence[UnitSample], *, before: Use) -> Profile:
+def profile_of(
+    units: Sequence[UnitSample],
+    *,
+    before: Use,
+    rounds: float = 0.0,
+    shared: Mapping[str, float] = MappingProxyType({}),
+) -> Profile:
     """Return the profile of units that are taken as they are.
 
     Args:
         units: at least one.
-        before: what the keywords use.
+        before: what the keywords use, in so many `rounds`.
+        rounds, shared: as in `Profile`.
     """
     good = [_vector(unit.use) for unit in units if unit.accepted]
     bad = [_vector(unit.use) for unit in units if not unit.accepted]
@@ -236,6 +299,8 @@ def profile_of(units: Sequence[UnitSample], *, before: Use) -> Profile:
         _moments(good, [1.0] * len(good)) if good else every,
         _moments(bad, [1.0] * len(bad)) if bad else every,
         before,
+        rounds,
+        shared,
     )
 
 
@@ -249,17 +314,38 @@ def _possible(
     started = start_units(
         needs,
         rates,
-        concurrency=wanted.concurrency,
+        concurrency=wanted.limits.concurrency,
         most=max(0, wanted.candidates - known.decided),
         known=(accepted, known.decided),
+        slower=_slower(profile, wanted.limits),
         rng=rng,
     )
     new = _used(started, profile, rng)
-    for name, use in profile.before.items():
-        new[name] = new[name].plus(use)
+    before = {} if known.grown else profile.before
+    for name, use in before.items():
+        new[name] = new[name].plus(use.less(known.use.get(name, StageUse())))
+    loads = {name: _load(use, profile.shared.get(name, 1.0)) for name, use in new.items()}
+    takes = duration(loads, wanted.limits, rounds=profile.rounds if before else 0.0)
     whole = {name: use.plus(known.use.get(name, StageUse())) for name, use in new.items()}
     units = known.decided + known.surplus + started.accepted + started.rejected + started.surplus
-    return PossibleRun(whole, units, accepted + started.accepted, _seconds(new, wanted))
+    rows = accepted + started.accepted
+    return PossibleRun(whole, units, rows, takes.seconds, takes.stages, takes.bound)
+
+
+def _load(use: StageUse, shared: float) -> Load:
+    tokens = use.input_tokens + use.output_tokens
+    return Load(use.calls, use.calls * shared, tokens, use.seconds * shared)
+
+
+def _slower(profile: Profile, limits: Limits) -> float:
+    """Return how many times as long a unit without a row takes, by its calls.
+
+    Those of a wave go out at once, so time grows less than they do, unless a limit by hand lets them
+    out one by one.
+    """
+    good, bad = (sum(m.mean[::_FIELDS]) for m in (profile.good, profile.bad))
+    power = _AT_ONCE if limits.rpm is None and limits.tpm is None else 1.0
+    return min(_SLOWEST, (bad / good) ** power) if good and bad else 1.0
 
 
 def _level_rate(rate: float, rng: random.Random) -> float:
@@ -284,24 +370,6 @@ def _used(started: Started, profile: Profile, rng: random.Random) -> dict[str, S
     return {
         stage: StageUse(*values[i * _FIELDS : (i + 1) * _FIELDS]) for i, stage in enumerate(STAGES)
     }
-
-
-def _seconds(new: Mapping[str, StageUse], wanted: Wanted) -> float:
-    """Return how long the calls take at full width, then one unit's own length, and our own work."""
-    units = [new[stage] for stage in STAGES if stage != "keywords"]
-    calls = sum(use.calls for use in new.values())
-    if not calls:
-        return 0.0
-    latency = [use.seconds / use.calls for use in units if use.calls]
-    # A unit writes, then answers in two waves or so.
-    alone = sum(latency) * 1.5
-    keywords = new["keywords"].seconds / 2
-    return (
-        keywords
-        + sum(use.seconds for use in units) / wanted.concurrency
-        + alone
-        + calls * CALL_CPU_S
-    )
 
 
 def _cost(use: StageUse, price: Price | None) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from ds2.engines.base import Backend
+from ds2.runtime.duration import Limits
 from ds2.runtime.folder import accepted_rows
 from ds2.runtime.foresight import Known, StageUse, UnitSample, Wanted
 from ds2.runtime.plan import ALL
@@ -42,15 +45,27 @@ class Seen(NamedTuple):
 NOTHING = Seen(Known({}, {}, 0, 0, {}), (), ())
 
 
-def wanted(request: RunRequest) -> Wanted:
-    """Return what a request is to reach."""
+def wanted(request: RunRequest, backends: Mapping[str, Backend] | None = None) -> Wanted:
+    """Return what a request is to reach; without `backends` those that it names."""
     config = request.config
     quotas = (
         {str(level): rows for level, rows in config.level_quotas.items()}
         if config.quotas
         else {ALL: config.target}
     )
-    return Wanted(quotas, config.candidates, request.engine.concurrency)
+    return Wanted(quotas, config.candidates, limits_of(request, backends or backends_for(request)))
+
+
+def limits_of(request: RunRequest, backends: Mapping[str, Backend]) -> Limits:
+    """Return what holds the calls of a request back."""
+    engine = request.engine
+    return Limits(
+        engine.concurrency,
+        engine.rpm,
+        engine.tpm,
+        {stage: f"{backend.dialect} {backend.model}" for stage, backend in backends.items()},
+        ramp=any(backend.remote for backend in backends.values()),
+    )
 
 
 async def pilot(
@@ -120,5 +135,6 @@ def read(store: RunStore, request: RunRequest, rows: int = 0) -> Seen:
         for place, state in states.items()
         if state in _DECIDED
     )
-    known = Known(settled, accepted, len(units), len(states) - len(units), spent)
+    grown = (request.out / "keywords.json").exists()
+    known = Known(settled, accepted, len(units), len(states) - len(units), spent, grown)
     return Seen(known, units, tuple(shown))

@@ -64,6 +64,7 @@ def start_units(
     concurrency: int,
     most: int,
     known: tuple[int, int] = (0, 0),
+    slower: float = 1.0,
     rng: random.Random,
 ) -> Started:
     """Return what a run starts until each group has the rows it needs, or `most` are decided.
@@ -74,6 +75,8 @@ def start_units(
         concurrency: units at work at once.
         most: units that may be decided.
         known: units accepted and decided before.
+        slower: how many times as long a unit takes that gives no row; above 1 where it draws all it
+            may. The sooner the good ones are known, the fewer are started in vain.
         rng: luck.
     """
     stretch = _STRETCH * concurrency // max(1, len(needs)) + 2
@@ -83,7 +86,7 @@ def start_units(
     if decided >= most:
         return Started(min(accepted, most), max(0, most - accepted), 0.0)
     known = (known[0] + accepted, known[1] + decided)
-    played = _play(last, rates, concurrency, most - decided, known, rng)
+    played = _play(last, rates, concurrency, most - decided, known, slower, rng)
     return Started(accepted + played.accepted, decided - accepted + played.rejected, played.surplus)
 
 
@@ -103,10 +106,11 @@ def _play(
     concurrency: int,
     most: int,
     known: tuple[int, int],
+    slower: float,
     rng: random.Random,
 ) -> Started:
     groups = [_Group(need, rate, []) for need, rate in zip(needs, rates, strict=True)]
-    flights: list[tuple[float, int, int]] = []
+    flights: list[tuple[float, int, int, bool]] = []
     now = 0.0
     good, ended = known
     while any(group.kept < group.need for group in groups) and ended - known[1] < most:
@@ -117,15 +121,17 @@ def _play(
                 break
             chosen = min(free, key=lambda i: len(groups[i].outcomes))
             group = groups[chosen]
-            heapq.heappush(flights, (now + rng.uniform(0.5, 1.5), chosen, len(group.outcomes)))
+            row = rng.random() < group.rate
+            takes = rng.uniform(0.5, 1.5) * (1.0 if row else slower)
+            heapq.heappush(flights, (now + takes, chosen, len(group.outcomes), row))
             group.outcomes.append(None)
             group.unknown += 1
-        now, chosen, number = heapq.heappop(flights)
+        now, chosen, number, row = heapq.heappop(flights)
         group = groups[chosen]
-        group.outcomes[number] = came_out = rng.random() < group.rate
+        group.outcomes[number] = row
         group.unknown -= 1
-        group.good += came_out
-        good, ended = good + came_out, ended + 1
+        group.good += row
+        good, ended = good + row, ended + 1
         group.commit()
     kept = sum(group.kept for group in groups)
     decided = sum(group.first_open for group in groups)

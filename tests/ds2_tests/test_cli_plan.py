@@ -10,13 +10,20 @@ from conftest import Ended
 from rich.console import Console
 from small_runs import asked, go, rows_of
 
-from ds2.cli.plan import _figures, _rounded
+from ds2.cli.plan_views import figures, rounded
 from ds2.cli.preview import panel
 from ds2.runtime.foresight import Interval
 from ds2.runtime.pilot import look
 from signatures.records import Row
 
 Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def paid(ds2: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `ds2 ...` with a key for a model that a table lists; a plan asks nothing of it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    return ds2
 
 
 def test_a_plan_without_a_pilot_asks_nothing_and_says_what_it_assumes(
@@ -37,10 +44,110 @@ def test_a_plan_with_a_pilot_is_continued_by_the_run(ds2: Command, tmp_path: Pat
     assert plan["out"] == "runs/gsm8k-18"
     summary = json.loads(ds2("run", *words, "--json").out.splitlines()[-1])["summary"]
     assert summary["calls"] == summary["new_calls"] + plan["calls_made"]
-    low, mid, high = plan["usd"]
-    assert low <= mid <= high
-    assert low / 2 < summary["cost_usd"] < high * 2
+    for name, real in (("usd", summary["cost_usd"]), ("calls", summary["calls"])):
+        low, mid, high = plan[name]
+        assert low <= mid <= high
+        assert low <= real <= high
+        assert high < 2.5 * low
     assert set(plan["stages"]) == {"keywords", "writer", "answers"}
+    for stage, use in plan["stages"].items():
+        low, _, high = use["calls"]
+        assert low <= summary["stages"][stage]["calls"] <= high
+
+
+def test_a_plan_without_a_pilot_holds_what_the_run_takes(ds2: Command) -> None:
+    words = ("medqa", "-n", 18, "--price", "0.4,1.6")
+    plan = json.loads(ds2("plan", *words, "--json").out)
+    summary = json.loads(ds2("run", *words, "--json").out.splitlines()[-1])["summary"]
+    for name, real in (("usd", summary["cost_usd"]), ("calls", summary["calls"])):
+        low, _, high = plan[name]
+        assert low <= real <= high
+    for stage, use in plan["stages"].items():
+        low, _, high = use["calls"]
+        assert low <= summary["stages"][stage]["calls"] <= high
+
+
+def test_limits_by_hand_are_a_floor_of_the_minutes_and_are_named(paid: Command) -> None:
+    words = ("plan", "gsm8k", "-n", 600, "--model", "openai/gpt-4.1-mini")
+    free = json.loads(paid(*words, "--json").out)
+    assert free["pace"]["set_by"] == "concurrency"
+    for limits, name, per_minute in (
+        (("--rpm", 60), "rpm", 60),
+        (("--tpm", 20_000), "tpm", 20_000),
+    ):
+        held = json.loads(paid(*words, *limits, "--json").out)
+        taken = held["calls"] if name == "rpm" else held["tokens"]
+        assert held["pace"] == {"concurrency": 64, "rpm": None, "tpm": None} | {
+            "set_by": name,
+            name: per_minute,
+        }
+        assert held["minutes_to_go"][0] > free["minutes_to_go"][0]
+        for took, of in zip(held["minutes_to_go"], taken, strict=True):
+            assert of / per_minute * 0.99 < took < of / per_minute * 1.2
+    assert "--rpm 60 sets the pace" in paid(*words, "--rpm", 60).out
+
+
+def test_a_pilot_does_not_hide_a_limit_by_hand(ds2: Command) -> None:
+    words = ("plan", "gsm8k", "-n", 60, "--rpm", 6000, "--pilot", 8)
+    assert ds2(*words).code == 0
+    plan = json.loads(ds2("plan", "gsm8k", "-n", 60, "--rpm", 60, "--json").out)
+    assert plan["units_seen"] == 8
+    left = plan["calls"][1] - plan["calls_made"]
+    assert plan["minutes_to_go"][1] == pytest.approx(left / 60, rel=0.15)
+
+
+def test_the_minutes_of_the_stages_add_up(paid: Command) -> None:
+    words = ("plan", "gsm8k", "-n", 60, "--model", "openai/gpt-4.1-mini")
+    plan = json.loads(paid(*words, "--json").out)
+    parts = [use["minutes_to_go"][1] for use in plan["stages"].values()]
+    assert sum(parts) == pytest.approx(plan["minutes_to_go"][1], rel=0.2)
+    assert all(part > 0 for part in parts)
+    shown = paid(*words).out
+    assert "minutes" in shown.splitlines()[0]
+    assert "parts of the whole" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "little", "much"),
+    [
+        ("--budget-usd", 0.02, 90),
+        ("--budget-tokens", 30_000, 10**9),
+        ("--budget-calls", 90, 10**7),
+        ("--budget-minutes", 0.05, 9000),
+    ],
+)
+def test_a_plan_says_whether_a_budget_is_enough(
+    option: str, little: float, much: float, paid: Command
+) -> None:
+    words = ("plan", "gsm8k", "-n", 60, "--model", "openai/gpt-4.1-mini", option)
+    short = paid(*words, little).out
+    assert "is below the expected" in short
+    assert "the run would stop at about" in short
+    (budget,) = json.loads(paid(*words, little, "--json").out)["budgets"]
+    assert 0 <= budget["rows"][1] < 45
+    assert "is enough: " in paid(*words, much).out
+
+
+def test_a_budget_stops_a_run_near_the_rows_that_its_plan_said(ds2: Command) -> None:
+    words = ("gsm8k", "-n", 60, "-c", 8, "--budget-calls", 200, "--json")
+    (budget,) = json.loads(ds2("plan", *words).out)["budgets"]
+    ended = ds2("run", *words)
+    assert ended.code == 3
+    rows = json.loads(ended.out.splitlines()[-1])["summary"]["ledger"]["accepted"]
+    low, _, high = budget["rows"]
+    # Units in flight at the line bring no row.
+    assert low - 8 <= rows <= high
+
+
+def test_shared_requests_lower_the_tokens_and_requests_of_a_plan(paid: Command) -> None:
+    words = ("plan", "gsm8k", "-n", 60, "--model", "openai/gpt-4.1-mini", "--rpm", 60, "--json")
+    apart = json.loads(paid(*words).out)
+    for how in ("on", "auto"):
+        shared = json.loads(paid(*words, "--coalesce", how).out)
+        assert shared["calls"] == apart["calls"]
+        before, after = (p["stages"]["answers"]["input_tokens"][1] for p in (apart, shared))
+        assert after < 0.7 * before
+        assert shared["minutes_to_go"][1] < 0.8 * apart["minutes_to_go"][1]
 
 
 def test_a_plan_of_a_model_without_a_price_says_so(ds2: Command) -> None:
@@ -119,10 +226,10 @@ def test_what_a_model_wrote_is_shown_as_plain_text(tmp_path: Path) -> None:
     ],
 )
 def test_large_figures_keep_three_digits(value: float, text: str) -> None:
-    assert _rounded(value) == text
+    assert rounded(value) == text
 
 
 def test_a_figure_without_a_range_is_one_number() -> None:
-    assert _figures(Interval(5, 5, 5)) == "5"
-    assert _figures(Interval(1, 5, 9)) == "5 (1 to 9)"
-    assert _figures(None) == "unknown"
+    assert figures(Interval(5, 5, 5)) == "5"
+    assert figures(Interval(1, 5, 9)) == "5 (1 to 9)"
+    assert figures(None) == "unknown"
