@@ -143,8 +143,8 @@ def test_a_unit_that_is_lost_is_told_at_every_exit(
 ) -> None:
     real = Scheduler._start
 
-    def start(self: Scheduler, unit: Any) -> None:
-        real(self, unit)
+    def start(self: Scheduler, unit: Any, known: Any) -> None:
+        real(self, unit, known)
         self.ledger.planned += unit.place == 0  # one unit that nobody will ever decide
 
     monkeypatch.setattr(Scheduler, "_start", start)
