@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from dspy._vendor.lm15.transports import (
 
 import ds2.server.serve as serving
 from ds2.engines.teacher import Teacher
+from ds2.runtime.stopping import Stop
 from ds2.server.app import SimulatedServer
 from ds2.server.protocol import read_call
 from ds2.server.serve import served
@@ -130,6 +132,9 @@ class World:
 
         patch = pytest.MonkeyPatch()
         patch.setattr(serving, "listen", on_a_free_port)
+        # The process goes on after this command, as one that was stopped does not.
+        patch.setattr(Stop, "watch", lambda _: None)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         thread = threading.Thread(target=self._look, args=(pages, ports), daemon=True)
         thread.start()
         before = len(self.fetched)
@@ -138,6 +143,8 @@ class World:
         finally:
             thread.join()
             patch.undo()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         assert len(self.fetched) == before + len(pages)
 
     @contextmanager
@@ -163,13 +170,24 @@ class World:
             while not ports and time.monotonic() < until_s:
                 time.sleep(0.01)
             for page in pages:
-                address = f"http://127.0.0.1:{ports[0]}{page}"
-                with urllib.request.urlopen(address, timeout=30) as reply:
-                    assert reply.status == 200
-                    assert reply.read()
+                assert _fetched(f"http://127.0.0.1:{ports[0]}{page}", until_s)
                 self.fetched.append(page)
         finally:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def _fetched(address: str, until_s: float) -> bytes:
+    """Return a page; a port is bound a moment before anyone listens to it."""
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=30) as reply:
+                return bytes(reply.read())
+        except urllib.error.HTTPError:
+            raise
+        except urllib.error.URLError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.02)
 
 
 def _text(content: Any) -> str:

@@ -108,7 +108,13 @@ def test_each_prompt_that_is_asked_gets_demos_as_if_it_were_alone(stage: str, le
     assert least <= min(shown.values()) <= max(shown.values()) == 3
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+_LONG = {"simba", "copro", "bootstrap-optuna"}
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [pytest.param(o, marks=pytest.mark.slow) if o in _LONG else o for o in OPTIMIZERS],
+)
 def test_searches_of_single_prompts_cost_no_more_than_was_told(optimizer: str) -> None:
     job = Job(program(), "instructions", optimizer, devset(60), repeats=1)
     log, budget = MemoryLog(), calls_budget(check_job(job).most)
