@@ -6,6 +6,7 @@ import atexit
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["DSPY_CACHEDIR"] = os.path.join(_HOME, "dspy")  # noqa: PTH118
 os.environ["HF_HOME"] = os.path.join(_HOME, "hf")  # noqa: PTH118
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Whoever runs the tests in the background has SIGINT ignored, and so would the commands they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import settings  # noqa: E402
 
