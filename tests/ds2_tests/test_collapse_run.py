@@ -134,6 +134,7 @@ def test_stops_and_goes_change_no_byte(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.slow  # that kills change no byte of any run is tested in test_run_kill
 def test_kills_change_no_byte(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     program = (

@@ -77,7 +77,7 @@ def ended(process: subprocess.Popen[str], within_s: float = 20) -> tuple[int, st
     return process.returncode, err
 
 
-@pytest.mark.parametrize("apart_s", [0.0003, 0.05, 1.5])
+@pytest.mark.parametrize("apart_s", [0.0003, 1.5])
 def test_two_interrupts_end_in_order_however_far_apart(
     apart_s: float, server: Counting, tmp_path: Path
 ) -> None:
