@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import sys
 import time
 from collections import Counter
@@ -12,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from ds2.config import RunConfig
 from ds2.engines.base import Backend
 from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.logged import LoggedEngine
@@ -27,7 +25,7 @@ from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.remembered import Remembered
-from ds2.runtime.scheduler import HEDGED_WINDOW, WINDOW, Decided, Scheduler, most_surplus
+from ds2.runtime.scheduler import HEDGED_WINDOW, WINDOW, Decided, Scheduler
 from ds2.runtime.screening import Screening, make_screening
 from ds2.runtime.session import (
     Pilot,
@@ -37,7 +35,6 @@ from ds2.runtime.session import (
     build_program,
     claim,
     connect,
-    expansion_shape,
     grounded,
     merges_by_judge,
     open_folder,
@@ -47,11 +44,9 @@ from ds2.runtime.session import (
 from ds2.runtime.stopping import current
 from ds2.runtime.summary import RunSummary, stage_usage, surplus_calls
 from ds2.runtime.work import ProgramWork, StageCheck
+from ds2.runtime.worst_case import worst_case_calls
 from ds2.screen.avoid import read_avoided
 from ds2.store import RunStore, UnitRecord
-from programs.judging import TRIES as JUDGE_TRIES
-from programs.keywords import TRIES
-from programs.redraw import MOST_CALLS
 from programs.stopping import parse_policy
 from programs.synthesis import DS2Instruct
 from signatures.errors import RunStoppedError
@@ -103,30 +98,6 @@ class Observer(Protocol):
 class _Ended(NamedTuple):
     status: str
     error: BaseException | None = None
-
-
-def worst_case_calls(
-    config: RunConfig, concurrency: int, *, judge: bool = False, corpus: bool = False
-) -> int:
-    """Return the most calls a run can make: every list with all repeats, every unit in full.
-
-    A draw of the writer or of an answer is up to three calls (see `programs.redraw`). Units are the
-    candidates and what may become surplus. With a judge every pair of answers to a question may be
-    compared.
-    """
-    shape = expansion_shape(config)
-    # Every second round adds a keyword at least, or the bank is taken as it is.
-    rounds = min(shape.max_rounds, 2 * config.bank + (4 if corpus else 0))
-    in_a_round = 2 * min(shape.parallel, math.ceil(config.bank / (2 * shape.width)))
-    if corpus:  # each of its three steps may end with two rounds in vain
-        passages = min(shape.parallel, math.ceil(config.bank / shape.per_passage))
-        in_a_round = max(in_a_round, passages)
-    lists = 1 + in_a_round * rounds
-    draws = parse_policy(config.policy).max_draws
-    a_unit = (1 + draws) * MOST_CALLS + (draws * (draws - 1) // 2 if judge else 0)
-    a_unit += config.verify_level * JUDGE_TRIES
-    units = config.candidates + most_surplus(config.candidates, concurrency)
-    return lists * TRIES + units * a_unit
 
 
 async def run(

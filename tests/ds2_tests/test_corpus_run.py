@@ -21,7 +21,7 @@ from ds2.corpus.corpus import Corpus, open_corpus
 from ds2.engines.teacher import catalog
 from ds2.engines.teacher.passages import keywords_in
 from ds2.engines.teacher.passages import read as read_question
-from ds2.runtime.runner import worst_case_calls
+from ds2.runtime.worst_case import worst_case_calls
 from signatures.errors import ConfigError, CorpusError, StoreError
 from signatures.task import load_task
 

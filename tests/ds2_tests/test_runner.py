@@ -32,8 +32,9 @@ from ds2.engines.base import Backend
 from ds2.engines.retry import RetryPolicy
 from ds2.engines.teacher import simulated_backend
 from ds2.lock import LOCK_NAME
-from ds2.runtime.runner import run, worst_case_calls
+from ds2.runtime.runner import run
 from ds2.runtime.session import build_program
+from ds2.runtime.worst_case import worst_case_calls
 from ds2.store import STORE_NAME, RunStore
 from programs.synthesis import DS2Instruct
 from signatures.errors import DS2Error, EndpointError, ProgramError, StageError, StoreError

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from ds2.cli.app import app
 from ds2.report.figures import chi_square
-from ds2.runtime.runner import worst_case_calls
+from ds2.runtime.worst_case import worst_case_calls
 from ds2.store import RunStore
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError, StoreError
