@@ -123,12 +123,16 @@ def _coverage(console: Console, figures: Figures) -> None:
     table.add_column("keyword", overflow="ellipsis", no_wrap=True, max_width=28)
     for level in figures.levels:
         table.add_column(level.level, justify="right", no_wrap=True, min_width=len(level.level))
+    table.add_column("yield", justify="right", no_wrap=True)
     counts = figures.coverage.items()
     ordered = sorted(counts, key=lambda item: sum(c.accepted for c in item[1].values()))
     for keyword, by_level in ordered[:_SHOWN_KEYWORDS]:
-        cells = [f"{by_level[level.level].accepted:,}" for level in figures.levels]
-        table.add_row(one_line(keyword), *cells)
-    console.print("\nRows by keyword (a pair counts for both), thinnest first:")
+        cells = [by_level[level.level] for level in figures.levels]
+        accepted, rejected = (sum(c.accepted for c in cells), sum(c.rejected for c in cells))
+        shown = (f"{c.accepted:,}" + (f" -{c.rejected:,}" if c.rejected else "") for c in cells)
+        decided = accepted + rejected
+        table.add_row(one_line(keyword), *shown, _share(accepted / decided if decided else None))
+    console.print("\nRows by keyword (a pair counts for both), -n turned down, thinnest first:")
     console.print(table)
     if len(ordered) > _SHOWN_KEYWORDS:
         console.print(f"... and {len(ordered) - _SHOWN_KEYWORDS} more keywords (--json has all).")
