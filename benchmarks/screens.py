@@ -24,6 +24,7 @@ from typing import Any
 from benchmarks.planted import COPIES, FAULTY, REPEATS, SOUND, asked, shared, written
 from ds2.screen.benchmark import BenchmarkItem, BenchmarkScreen
 from ds2.screen.checks import fault_of
+from ds2.screen.collapse import CollapseAlarm
 from ds2.screen.exact import ExactScreen, Screen
 from ds2.screen.family import Families
 from ds2.screen.near import NearScreen
@@ -161,6 +162,10 @@ def throughput(index: BenchmarkScreen, rows: int) -> dict[str, str]:
     }
     families = Families(cap=0)
     told["families"] = timed(questions, families.join)
+    alarm = CollapseAlarm()
+    told["collapse alarm"] = timed(
+        questions, lambda at, q: alarm.note((f"keyword {at % 500}",), q.question, repeat=False)
+    )
     told["benchmarks (GSM8K, 1,319)"] = timed(questions, lambda _, q: index.match(q))
     many = BenchmarkScreen(
         BenchmarkItem("teacher", i, "", q.question) for i, q in enumerate(questions[-20_000:], 1)
