@@ -234,7 +234,7 @@ async def ours(url: str, width: int, seconds: float, *, stored: bool) -> Rate:
     from ds2.engines.lm import engine_of, limiter_for, logged_lm
     from ds2.engines.logged import MemoryLog
     from ds2.engines.resolve import resolve_backend
-    from ds2.runtime.session import quiet_dspy
+    from ds2.runtime.quiet import quiet_dspy
     from ds2.store import RunStore
 
     backend = resolve_backend("simulated", api_base=url, concurrency=width, environ={})

@@ -12,6 +12,7 @@ from ds2.runtime.duration import Limits
 from ds2.runtime.folder import accepted_rows
 from ds2.runtime.foresight import Known, StageUse, UnitSample, Wanted
 from ds2.runtime.plan import ALL
+from ds2.runtime.quiet import quiet_dspy
 from ds2.runtime.runner import Observer, run
 from ds2.runtime.session import (
     Pilot,
@@ -20,7 +21,6 @@ from ds2.runtime.session import (
     backends_for,
     build_program,
     claim,
-    quiet_dspy,
 )
 from ds2.store import STORE_NAME, RunStore
 from signatures.records import Row

@@ -24,6 +24,7 @@ from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
 from ds2.runtime.naming import notices
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
+from ds2.runtime.quiet import quiet_dspy
 from ds2.runtime.remembered import Remembered
 from ds2.runtime.scheduler import HEDGED_WINDOW, WINDOW, Decided, Scheduler
 from ds2.runtime.screening import Screening, make_screening
@@ -38,7 +39,6 @@ from ds2.runtime.session import (
     grounded,
     merges_by_judge,
     open_folder,
-    quiet_dspy,
     useless,
 )
 from ds2.runtime.stopping import current

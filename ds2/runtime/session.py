@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +37,6 @@ from signatures.task import AnswerKind, TaskSpec
 
 RUN_STAGES = ("keywords", "writer", "answers")
 _PROBE = ".writable"
-# New objects between two rounds of the garbage collector, some 4 MB, and rounds between those that look
-# at older ones and at all: what a failed call leaves in a cycle, its long reply perhaps, goes soon.
-_COLLECTED = (20_000, 10, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,38 +272,6 @@ def make_adapter(name: str) -> dspy.Adapter:
     if name == "chat":
         return ChatAdapter(use_json_adapter_fallback=False)
     return JSONAdapter()
-
-
-@contextmanager
-def quiet_dspy(adapter: str) -> Iterator[None]:
-    """Run a block with this adapter, without history, trace and DSPy's own messages.
-
-    What is in memory now stays until the end, and the garbage collector need not look at it: with
-    DSPy loaded that is some 70,000 objects, of which each of its full rounds would take a look. Its
-    rounds are made rarer, too: with hundreds of calls in flight, each round finds all of them alive,
-    and at Python's own pace the rounds took a fifth of the time.
-    """
-    import gc
-    import logging
-
-    logger = logging.getLogger("dspy")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    pace = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTED)
-    try:
-        with dspy.context(
-            adapter=make_adapter(adapter),
-            disable_history=True,
-            trace=None,
-            warn_on_type_mismatch=False,
-        ):
-            yield
-    finally:
-        gc.set_threshold(*pace)
-        gc.unfreeze()
-        logger.setLevel(level)
 
 
 def open_folder(folder: Path) -> None:

@@ -25,6 +25,7 @@ from ds2.engines.logged import CallLog
 from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.costs import keep_prices
 from ds2.runtime.plan import make_plan
+from ds2.runtime.quiet import quiet_dspy
 from ds2.runtime.scheduler import Decided, Scheduler
 from ds2.runtime.screening import Screening, make_screening
 from ds2.runtime.session import (
@@ -33,7 +34,6 @@ from ds2.runtime.session import (
     backends_for,
     build_program,
     connect,
-    quiet_dspy,
 )
 from ds2.runtime.work import ProgramWork
 from ds2.store import RunStore

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 JOURNAL_NAME = "study.log"
 WORKERS_NAME = "workers.sqlite"
+DOOR_NAME = "door.sqlite"
 HEARTBEAT_S = 30
 GRACE_S = 90
 _CLEANING_S = 60.0  # the longest that others wait for one who opens and cleans up
+_AGAIN_S = 0.02
 _TRIES, _WAIT_S = 8, 0.25
 _MEANWHILE = ("already exists", "duplicate key", "unique constraint")
 _DRIVERS = {
@@ -54,6 +56,7 @@ class Worker:
         """Let others begin in the folder."""
         if self.alone:
             self._connection.execute("COMMIT")
+            self._connection.execute(f"PRAGMA busy_timeout = {int(_CLEANING_S * 1000)}")
             _take_shared(self._connection)
 
 
@@ -155,25 +158,42 @@ def working(folder: Path) -> Iterator[Worker]:
     SQLite's own file locks hold it: whoever is alone for a moment had them exclusively, and they end
     with their process, however it ends.
     """
-    try:
-        connection = sqlite3.connect(folder / WORKERS_NAME, isolation_level=None, timeout=0)
-    except sqlite3.Error as error:
-        refuse_journal(folder / WORKERS_NAME, error)
-    try:
-        yield _begun(connection)
-    finally:
-        connection.close()
+    with ExitStack() as open_files:
+        try:
+            connection = _opened(folder / WORKERS_NAME, open_files)
+            with closing(sqlite3.connect(folder / DOOR_NAME, timeout=_CLEANING_S)) as door:
+                door.execute("BEGIN IMMEDIATE")  # or two who try at once keep each other from it
+                worker = _begun(connection)
+        except sqlite3.Error as error:
+            refuse_journal(folder / WORKERS_NAME, error)
+        yield worker
+
+
+def _opened(path: Path, open_files: ExitStack) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    return open_files.enter_context(closing(connection))
 
 
 def _begun(connection: sqlite3.Connection) -> Worker:
-    alone = True
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        alone = False
-    connection.execute(f"PRAGMA busy_timeout = {int(_CLEANING_S * 1000)}")
-    if not alone:
-        return Worker(connection, alone=False, name=_take_shared(connection))
+    """Return the worker on this connection: alone, or beside others that have cleaned up.
+
+    One who cleans up keeps out everybody until it is done, or dead with nothing of its own left.
+    """
+    until_s = time.monotonic() + _CLEANING_S
+    while True:
+        for take in (_take_alone, _take_shared):
+            try:
+                return take(connection)
+            except sqlite3.OperationalError:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if time.monotonic() > until_s:
+                    raise
+        time.sleep(_AGAIN_S)
+
+
+def _take_alone(connection: sqlite3.Connection) -> Worker:
+    connection.execute("BEGIN EXCLUSIVE")
     connection.execute("CREATE TABLE IF NOT EXISTS workers (one)")
     connection.execute(
         "INSERT INTO workers SELECT ? WHERE NOT EXISTS (SELECT * FROM workers)", (uuid4().hex,)
@@ -181,9 +201,9 @@ def _begun(connection: sqlite3.Connection) -> Worker:
     return Worker(connection, alone=True, name=_id(connection))
 
 
-def _take_shared(connection: sqlite3.Connection) -> str:
+def _take_shared(connection: sqlite3.Connection) -> Worker:
     connection.execute("BEGIN")
-    return _id(connection)  # what takes the lock
+    return Worker(connection, alone=False, name=_id(connection))  # reading takes the lock
 
 
 def _id(connection: sqlite3.Connection) -> str:

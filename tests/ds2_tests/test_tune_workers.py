@@ -64,8 +64,9 @@ def test_workers_that_begin_at_once_share_a_study_in_one_folder(
     path = recorded(tmp_path, samples=12)
     words = ["tune", "--replay", path, "--format", "number", "--repeats", 3, "--trials", 16]
     words += ["--storage", url, "--study", study, "--json", "-q"]
-    for process in [begun(words, tmp_path) for _ in range(3)]:
-        out, err = process.communicate(timeout=120)
+    processes = [begun(words, tmp_path) for _ in range(3)]
+    ended = [process.communicate(timeout=120) for process in processes]
+    for process, (out, err) in zip(processes, ended, strict=True):
         assert process.returncode == 0, err
         found = json.loads(out)
         assert 16 <= found["trials"] <= 18  # what others have begun is ended

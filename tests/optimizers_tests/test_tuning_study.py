@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import time
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import optuna
@@ -37,7 +41,13 @@ from optimizers.tuning import (
 from optimizers.tuning.drawing import front_svg, history_svg, importances_svg
 from optimizers.tuning.results import PREFERENCES
 from optimizers.tuning.space import Choice, Settings
-from optimizers.tuning.storage import JOURNAL_NAME, close_storage, without_password, working
+from optimizers.tuning.storage import (
+    JOURNAL_NAME,
+    WORKERS_NAME,
+    close_storage,
+    without_password,
+    working,
+)
 from programs.ballots import Ballot
 from programs.stopping import Calibrated, parse_policy
 from signatures.errors import ConfigError, StoreError
@@ -142,6 +152,39 @@ def test_a_trial_that_a_dead_process_left_running_is_asked_for_again(tmp_path: P
     assert states.count("RUNNING") == 0
     again = [t for t in study.get_trials(deepcopy=False) if "retry_of" in t.user_attrs]
     assert [t.params for t in again] == [{"policy": "lead", "lead.by": 2, "lead.max": 4}]
+
+
+def test_of_workers_that_begin_at_the_same_moment_one_is_alone_first(tmp_path: Path) -> None:
+    at_once, all_in = Barrier(6), Barrier(6)
+
+    def begin(_: int) -> bool:
+        at_once.wait()
+        with working(tmp_path) as worker:
+            worker.share()
+            all_in.wait()
+            return worker.alone
+
+    with ThreadPoolExecutor(6) as threads:
+        for _ in range(10):
+            assert any(threads.map(begin, range(6)))
+
+
+def test_a_worker_that_finds_the_folder_held_with_nothing_in_it_waits(tmp_path: Path) -> None:
+    """So it is found where another is just beginning, or died before it had begun."""
+    with closing(sqlite3.connect(tmp_path / WORKERS_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM sqlite_master").fetchall()
+        with ThreadPoolExecutor(1) as threads:
+            begun = threads.submit(_alone_in, tmp_path)
+            with pytest.raises(TimeoutError):
+                begun.result(timeout=0.1)
+            other.execute("COMMIT")
+            assert begun.result(timeout=30)
+
+
+def _alone_in(folder: Path) -> bool:
+    with working(folder) as worker:
+        return worker.alone
 
 
 def test_a_journal_whose_last_line_is_torn_is_continued(tmp_path: Path) -> None:
