@@ -361,6 +361,7 @@ class _Job:
             raise
         finally:
             scheduler.pend(cause)
+            self.screening = self.screening.forgotten()
 
     def _is_finished(self) -> bool:
         """Return whether this very run was complete before, and take over what it decided.

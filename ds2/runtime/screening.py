@@ -36,6 +36,10 @@ class Screening(NamedTuple):
     families: Families
     alarm: CollapseAlarm
 
+    def forgotten(self) -> Screening:
+        """Return it without what it remembers of units: files are written with that memory."""
+        return self._replace(decided=NoScreen(), undecided=NoScreen(), families=Families(cap=0))
+
     def notices(self) -> Iterator[str]:
         """Yield what a reader of the run should know of its screens."""
         yield from self.alarm.warnings

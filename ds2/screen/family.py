@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ds2.screen.minhash import BandIndex, bands_for
-from ds2.screen.near import Shape
-from ds2.screen.text import jaccard, within
+from ds2.screen.shapes import Shape, Shapes
 from signatures.records import Instruction
 
 THRESHOLD = 0.9
@@ -32,15 +31,11 @@ class Family:
     Args:
         id: content id of the opener's instruction.
         place: the opener's place.
-        shape: the opener's masked texts.
-        size: its shingles.
         rows: accepted rows, the opener counted.
     """
 
     id: str
     place: int
-    shape: Shape
-    size: int
     rows: int = 1
 
 
@@ -54,6 +49,7 @@ class Families:
     def __init__(self, cap: int = CAP) -> None:
         self.cap = cap
         self._index = BandIndex(bands_for(THRESHOLD))
+        self._openers = Shapes()  # their masked texts
         self._families: list[Family] = []
 
     def full(self, instruction: Instruction) -> tuple[Family, float] | None:
@@ -71,20 +67,16 @@ class Families:
             found[0].rows += 1
             return found[0].id
         shape, _, whole = _masked(instruction.context, instruction.question, instruction.options)
-        self._index.add(len(self._families), self._index.keys(whole))
-        self._families.append(Family(instruction.id, place, shape, len(whole)))
+        self._index.add(self._openers.add(shape, len(whole)), self._index.keys(whole))
+        self._families.append(Family(instruction.id, place))
         return instruction.id
 
     def _find(self, instruction: Instruction) -> tuple[Family, float] | None:
         _, asked, whole = _masked(instruction.context, instruction.question, instruction.options)
         for number in self._index.candidates(self._index.keys(whole)):
-            family = self._families[number]
-            if not within(len(whole), family.size, THRESHOLD):
-                continue
-            their_asked, their_whole = family.shape.shingles()
-            similarity = min(jaccard(asked, their_asked), jaccard(whole, their_whole))
+            similarity = self._openers.similarity(number, asked, whole, THRESHOLD)
             if similarity >= THRESHOLD:
-                return family, similarity
+                return self._families[number], similarity
         return None
 
 

@@ -10,7 +10,7 @@ Source: Broder (1997); Leskovec, Rajaraman, Ullman (2014), chapter 3. Signatures
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ class BandIndex:
         self._buckets = {}
         while self._packed and len(self._packed[-1].keys) <= 2 * len(packed.keys):
             packed = self._packed.pop().merged(packed)
+        # A number lies in one piece, with all its buckets: what goes from there is gone.
+        packed, dropped = packed.without(self._gone)
+        self._gone -= dropped
         self._packed.append(packed)
 
 
@@ -162,6 +165,14 @@ class _Packed(NamedTuple):
 
         keys = np.concatenate([self.keys, later.keys])
         return self._sorted(keys, np.concatenate([self.numbers, later.numbers]))
+
+    def without(self, numbers: Collection[int]) -> tuple[_Packed, set[int]]:
+        """Return what is left without some numbers, and which of them there were."""
+        import numpy as np
+
+        gone = np.isin(self.numbers, np.fromiter(numbers, np.int32))
+        dropped = set(self.numbers[gone].tolist())
+        return _Packed(self.keys[~gone], self.numbers[~gone]), dropped
 
     def find(self, keys: tuple[int, ...]) -> Iterator[int]:
         import numpy as np

@@ -15,15 +15,15 @@ numbers, without which a problem with other figures would be a duplicate.
 
 from __future__ import annotations
 
+from array import array
 from bisect import insort
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from ds2.screen.exact import Match, exact_key, figures_of
 from ds2.screen.minhash import BandIndex, bands_for
-from ds2.screen.text import jaccard, masked, normal_form, shingles, within
+from ds2.screen.shapes import Shape, Shapes
 from signatures.records import Instruction
 
 THRESHOLD = 0.75
@@ -46,36 +46,6 @@ class Sketch(NamedTuple):
     whole: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The texts of an instruction that are compared: options in the order of their text."""
-
-    context: str
-    asked: tuple[str, ...]
-
-    @classmethod
-    def of(cls, context: str, question: str, options: tuple[str, ...]) -> Shape:
-        """Return the normal forms of an instruction's texts."""
-        sorted_options = sorted(map(normal_form, options))
-        return cls(normal_form(context), (normal_form(question), *sorted_options))
-
-    def masked(self) -> Shape:
-        """Return the same with every number as `0`."""
-        return Shape(masked(self.context), tuple(sorted(map(masked, self.asked))))
-
-    def shingles(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the shingles of what is asked, and of all."""
-        asked = frozenset().union(*map(shingles, self.asked))
-        return asked, asked | shingles(self.context) if self.context else asked
-
-
-@dataclass(slots=True)
-class _Kept:
-    shape: Shape
-    size: int  # shingles of the whole
-    places: list[int]
-
-
 class NearScreen:
     """An index of instructions that finds exact and near-duplicates; see `ds2.screen.exact.Screen`.
 
@@ -88,43 +58,52 @@ class NearScreen:
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self.threshold = threshold
         self._index = BandIndex(bands_for(threshold))
-        self._kept: dict[int, _Kept] = {}
-        self._numbers: dict[int, int] = {}  # the entry of an exact key
-        self._next = 0
+        self._kept = Shapes()
+        self._keys = array("Q")  # of an entry, by its number
+        self._first = array("q")  # its lowest place
+        self._later: dict[int, list[int]] = {}  # the other places of texts that came again
 
     def add(self, place: int, instruction: Instruction) -> None:
         """Remember an instruction."""
         sketch = sketch_of(instruction)
-        number = self._numbers.get(sketch.key)
+        buckets = self._buckets(sketch)
+        number = self._same(sketch, buckets)
         if number is not None:
-            insort(self._kept[number].places, place)
+            first = self._first[number]
+            self._first[number] = min(first, place)
+            insort(self._later.setdefault(number, []), max(first, place))
             return
-        number, self._next = self._next, self._next + 1
-        self._numbers[sketch.key] = number
-        self._kept[number] = _Kept(_shape(instruction), len(sketch.whole), [place])
-        self._index.add(number, self._buckets(sketch))
+        number = self._kept.add(_shape(instruction), len(sketch.whole))
+        self._keys.append(sketch.key)
+        self._first.append(place)
+        self._index.add(number, buckets)
 
     def remove(self, place: int, instruction: Instruction) -> None:
         """Forget an instruction that was added at this place."""
         sketch = sketch_of(instruction)
-        number = self._numbers[sketch.key]
-        places = self._kept[number].places
-        places.remove(place)
-        if not places:
-            self._index.remove(number, self._buckets(sketch))
-            del self._kept[number], self._numbers[sketch.key]
+        buckets = self._buckets(sketch)
+        number = self._same(sketch, buckets)
+        if number is None:
+            raise KeyError(place)
+        later = self._later.get(number, [])
+        if self._first[number] != place:
+            later.remove(place)
+        elif later:
+            self._first[number] = later.pop(0)
+        else:
+            self._index.remove(number, buckets)
+            self._kept.remove(number)
+        if not later:
+            self._later.pop(number, None)
 
     def match(self, instruction: Instruction, before: int) -> Match | None:
         """Return the first place before `before` that says nearly the same, or None."""
         sketch = sketch_of(instruction)
         best = None
-        same = self._numbers.get(sketch.key)
-        if same is not None and self._kept[same].places[0] < before:
-            best = Match(self._kept[same].places[0], 1.0)
         for number in self._index.candidates(self._buckets(sketch)):
-            place = self._kept[number].places[0]
+            place = self._first[number]
             if place < (before if best is None else best.place):
-                similarity = self._similarity(sketch, self._kept[number])
+                similarity = self._similarity(sketch, number)
                 if similarity >= self.threshold:
                     best = Match(place, similarity)
         return best
@@ -133,18 +112,22 @@ class NearScreen:
         """Yield a place of every kept instruction that says nearly the same."""
         sketch = sketch_of(instruction)
         for number in self._index.candidates(self._buckets(sketch)):
-            if self._similarity(sketch, self._kept[number]) >= self.threshold:
-                yield self._kept[number].places[0]
+            if self._similarity(sketch, number) >= self.threshold:
+                yield self._first[number]
 
     def _buckets(self, sketch: Sketch) -> tuple[int, ...]:
         # The numbers are part of the bucket: variants of one template never meet.
         return self._index.keys(sketch.whole, sketch.figures)
 
-    def _similarity(self, sketch: Sketch, kept: _Kept) -> float:
-        if not within(len(sketch.whole), kept.size, self.threshold):
-            return 0.0
-        asked, whole = kept.shape.shingles()
-        return min(jaccard(sketch.asked, asked), jaccard(sketch.whole, whole))
+    def _same(self, sketch: Sketch, buckets: tuple[int, ...]) -> int | None:
+        """Return the entry of an exact repeat: it has the same buckets, so it is among the candidates."""
+        candidates = self._index.candidates(buckets)
+        return next((n for n in candidates if self._keys[n] == sketch.key), None)
+
+    def _similarity(self, sketch: Sketch, number: int) -> float:
+        if self._keys[number] == sketch.key:
+            return 1.0
+        return self._kept.similarity(number, sketch.asked, sketch.whole, self.threshold)
 
 
 def _shape(instruction: Instruction) -> Shape:

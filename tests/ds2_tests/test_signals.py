@@ -43,8 +43,9 @@ scheduler.Scheduler._stop = stop
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Counting]:
+    """One a test: what a process that has ended has asked last may be counted late."""
     with counting_server(TARGET, 0.1, 0.05) as counting:
         yield counting
 
