@@ -19,12 +19,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 GOAL_MB = 150
 MB = 1_000_000
+
+
+class Holding:
+    """An observer that notes what the process holds when its last unit is decided."""
+
+    held_mb: float | None = None
+
+    def began(self, *_: Any) -> None: ...
+
+    def grew(self, *_: Any) -> None: ...
+
+    def started(self, *_: Any) -> None: ...
+
+    def noticed(self, words: str) -> None: ...
+
+    def ended(self) -> None:
+        """Take the resident memory, where the system tells it."""
+        with suppress(OSError):
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+            self.held_mb = round(pages * resource.getpagesize() / MB, 1)
 
 
 def one_run(
@@ -44,7 +64,8 @@ def one_run(
         out=folder,
     )
     began_s, cpu_s = time.monotonic(), time.process_time()
-    summary = asyncio.run(run(request))
+    holding = Holding()
+    summary = asyncio.run(run(request, holding))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "target": target,
@@ -54,6 +75,7 @@ def one_run(
         "new_calls": summary.new_calls,
         "wall_s": round(time.monotonic() - began_s, 1),
         "cpu_s": round(time.process_time() - cpu_s, 1),
+        "held_mb": holding.held_mb,
         # Kilobytes on Linux, bytes on macOS.
         "peak_mb": round(peak / MB if sys.platform == "darwin" else peak * 1024 / MB, 1),
         "store_kb_a_row": round((folder / "store.sqlite").stat().st_size / 1000 / target, 2),
@@ -118,6 +140,7 @@ def _print(line: dict[str, Any], first: dict[str, Any]) -> None:
         f"target {line['target']:>7,}: accepted {line['accepted']:,}, {line['calls']:,} calls, "
         f"{line['wall_s']:,} s ({line['accepted'] / line['wall_s']:.0f} rows a second, "
         f"{1000 * line['cpu_s'] / line['accepted']:.1f} ms of processor a row), "
+        f"held {line['held_mb']} MB when the last unit was decided, "
         f"peak {line['peak_mb']:.0f} MB (+{above:.0f}, goal +{GOAL_MB}), "
         f"store {line['store_kb_a_row']} kB a row, read again in {line['again_s']} s "
         f"(peak {line['again_peak_mb']:.0f} MB), nine tenths taken up in {line['taken_up_s']} s",

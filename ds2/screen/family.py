@@ -12,20 +12,20 @@ member to member, so a family does not drift.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
 from functools import lru_cache
+from typing import NamedTuple
 
 from ds2.screen.minhash import BandIndex, bands_for
 from ds2.screen.shapes import Shape, Shapes
-from signatures.records import Instruction
+from signatures.records import ID_BYTES, Instruction
 
 THRESHOLD = 0.9
 CAP = 4
 _REMEMBERED = 128
 
 
-@dataclass(slots=True)
-class Family:
+class Family(NamedTuple):
     """A family with the rows that it has so far.
 
     Args:
@@ -36,7 +36,7 @@ class Family:
 
     id: str
     place: int
-    rows: int = 1
+    rows: int
 
 
 class Families:
@@ -50,7 +50,8 @@ class Families:
         self.cap = cap
         self._index = BandIndex(bands_for(THRESHOLD))
         self._openers = Shapes()  # their masked texts
-        self._families: list[Family] = []
+        # One entry a family. Most rows open one, so they are kept as numbers.
+        self._ids, self._places, self._rows = array("Q"), array("q"), array("I")
 
     def full(self, instruction: Instruction) -> tuple[Family, float] | None:
         """Return the family that has no room for an instruction, with the resemblance, or None.
@@ -58,25 +59,33 @@ class Families:
         A family that is full stays full, and no later one comes before it: once true, always true.
         """
         found = self._find(instruction) if self.cap else None
-        return found if found and found[0].rows >= self.cap else None
+        if found is None or self._rows[found[0]] < self.cap:
+            return None
+        number, similarity = found
+        return Family(self._id(number), self._places[number], self._rows[number]), similarity
 
     def join(self, place: int, instruction: Instruction) -> str:
         """Count an accepted row to its family, or open one with it; return the family's id."""
         found = self._find(instruction)
         if found is not None:
-            found[0].rows += 1
-            return found[0].id
+            self._rows[found[0]] += 1
+            return self._id(found[0])
         shape, _, whole = _masked(instruction.context, instruction.question, instruction.options)
         self._index.add(self._openers.add(shape, len(whole)), self._index.keys(whole))
-        self._families.append(Family(instruction.id, place))
+        self._ids.append(int(instruction.id, 16))
+        self._places.append(place)
+        self._rows.append(1)
         return instruction.id
 
-    def _find(self, instruction: Instruction) -> tuple[Family, float] | None:
+    def _id(self, number: int) -> str:
+        return f"{self._ids[number]:0{2 * ID_BYTES}x}"
+
+    def _find(self, instruction: Instruction) -> tuple[int, float] | None:
         _, asked, whole = _masked(instruction.context, instruction.question, instruction.options)
         for number in self._index.candidates(self._index.keys(whole)):
             similarity = self._openers.similarity(number, asked, whole, THRESHOLD)
             if similarity >= THRESHOLD:
-                return self._families[number], similarity
+                return number, similarity
         return None
 
 

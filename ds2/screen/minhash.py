@@ -20,6 +20,7 @@ SEED = 20260312
 MOST_VALUES = 128  # of a signature
 RECALL = 0.995  # of pairs at the threshold; above it more
 RECENT = 65_536
+_BITS = (1 << 32) - 1
 
 
 class Bands(NamedTuple):
@@ -60,7 +61,7 @@ class BandIndex:
     """Numbers of sets by the bands of their signatures.
 
     The latest ones lie in a dictionary; what is older in sorted arrays that are merged as they grow,
-    twelve bytes a band instead of some hundred.
+    eight bytes a band instead of some hundred.
 
     Args:
         bands: how signatures are cut.
@@ -82,9 +83,10 @@ class BandIndex:
         sketch.update(list(shingles))
         values = sketch.digest()
         rows = self.bands.rows
-        # Python's hash differs from process to process: it only names a bucket, and is never kept.
+        # Python's hash differs from process to process: it only names a bucket, and is never kept. With
+        # 32 of its bits one in a hundred sets meets another by chance, and is then compared in vain.
         return tuple(
-            hash((salt, start, *values[start : start + rows]))
+            hash((salt, start, *values[start : start + rows])) & _BITS
             for start in range(0, self.bands.values, rows)
         )
 
@@ -140,7 +142,7 @@ class BandIndex:
 class _Packed(NamedTuple):
     """Buckets as two arrays of one length, sorted by key: a number for each bucket that it is in."""
 
-    keys: np.ndarray[tuple[int], np.dtype[np.int64]]
+    keys: np.ndarray[tuple[int], np.dtype[np.uint32]]
     numbers: np.ndarray[tuple[int], np.dtype[np.int32]]
 
     @classmethod
@@ -153,7 +155,7 @@ class _Packed(NamedTuple):
             each = [held] if isinstance(held, int) else held
             keys += [key] * len(each)
             numbers += each
-        return cls._sorted(np.array(keys, np.int64), np.array(numbers, np.int32))
+        return cls._sorted(np.array(keys, np.uint32), np.array(numbers, np.int32))
 
     @classmethod
     def _sorted(cls, keys: np.ndarray, numbers: np.ndarray) -> _Packed:
@@ -177,7 +179,7 @@ class _Packed(NamedTuple):
     def find(self, keys: tuple[int, ...]) -> Iterator[int]:
         import numpy as np
 
-        asked = np.array(keys, np.int64)
+        asked = np.array(keys, np.uint32)
         first = self.keys.searchsorted(asked, "left")
         last = self.keys.searchsorted(asked, "right")
         for low, high in zip(first.tolist(), last.tolist(), strict=True):

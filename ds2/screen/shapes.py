@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ds2.screen.text import jaccard, masked, normal_form, shingles, within
 
+_DICTIONARY_BYTES = 8192
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -35,13 +37,16 @@ class Shape:
 class Shapes:
     """Shapes by number, counted from 0: a screen keeps one of nearly every unit of a run.
 
-    Packed, a question of 350 characters takes some 250 bytes; as objects it would take 900.
+    They are packed with the first few as a dictionary, for questions of one task have much in common:
+    one of 350 characters takes some 150 to 250 bytes, as objects it would take 900.
     """
 
     def __init__(self) -> None:
         self._packed: list[bytes | None] = []  # None for one that was removed
         self._sizes = array("I")  # shingles of the whole
         self._removed = 0
+        self._dictionary = b""
+        self._learned = 0  # the number of the first that is packed with the dictionary
 
     def __len__(self) -> int:
         return len(self._packed) - self._removed
@@ -49,10 +54,17 @@ class Shapes:
     def add(self, shape: Shape, size: int) -> int:
         """Keep a shape whose whole has `size` shingles; return its number, never given before."""
         # A normal form holds no NUL, so that it parts texts.
-        text = "\0".join((shape.context, *shape.asked))
-        self._packed.append(zlib.compress(text.encode("utf-8", "surrogatepass")))
+        text = "\0".join((shape.context, *shape.asked)).encode("utf-8", "surrogatepass")
+        number = len(self._packed)
+        if len(self._dictionary) < _DICTIONARY_BYTES:
+            self._packed.append(zlib.compress(text))
+            self._dictionary = (self._dictionary + text)[:_DICTIONARY_BYTES]
+            self._learned = number + 1
+        else:
+            packer = zlib.compressobj(zdict=self._dictionary)
+            self._packed.append(packer.compress(text) + packer.flush())
         self._sizes.append(size)
-        return len(self._packed) - 1
+        return number
 
     def remove(self, number: int) -> None:
         """Forget a shape that was added."""
@@ -69,6 +81,12 @@ class Shapes:
         packed = self._packed[number]
         if packed is None or not within(len(whole), self._sizes[number], threshold):
             return 0.0
-        context, *rest = zlib.decompress(packed).decode("utf-8", "surrogatepass").split("\0")
-        their_asked, their_whole = Shape(context, tuple(rest)).shingles()
+        their_asked, their_whole = self._unpacked(number, packed).shingles()
         return min(jaccard(asked, their_asked), jaccard(whole, their_whole))
+
+    def _unpacked(self, number: int, packed: bytes) -> Shape:
+        learned = number >= self._learned
+        unpacker = zlib.decompressobj(zdict=self._dictionary) if learned else zlib.decompressobj()
+        text = unpacker.decompress(packed).decode("utf-8", "surrogatepass")
+        context, *rest = text.split("\0")
+        return Shape(context, tuple(rest))

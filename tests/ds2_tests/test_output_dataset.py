@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ds2.output.dataset import (
     FEATURES,
+    _table,
+    arrow_schema,
     dataset_shards,
     features,
     read_records,
@@ -115,6 +122,36 @@ def test_a_record_shows_the_whole_instruction_and_keeps_its_parts() -> None:
 def test_any_text_of_a_model_can_be_stored(tmp_path: Path, text: str, stored: str) -> None:
     write_dataset([sample_row(0, question=text)], tmp_path)
     assert [r["instruction"] for r in read_records(dataset_shards(tmp_path))] == [stored]
+
+
+@settings(max_examples=30)
+@given(
+    st.text(max_size=60),
+    st.lists(st.text(max_size=9), max_size=3),
+    st.floats(0, 1),
+    st.none() | st.floats(0, 1),
+)
+def test_columns_hold_what_pyarrow_makes_of_the_rows_themselves(
+    text: str, options: list[str], share: float, confidence: float | None
+) -> None:
+    row = sample_row(3, question=text, options=tuple(options))
+    vote = row.vote.model_copy(update={"agreement_low": share, "confidence": confidence})
+    written = [sample_row(1), row.model_copy(update={"vote": vote})]
+    schema = arrow_schema()
+    made = _table(written, schema)
+    assert made.equals(pa.Table.from_pylist(list(map(row_record, written)), schema=schema))
+    assert made.schema.equals(schema, check_metadata=True)
+
+
+def test_a_dataset_is_written_without_pandas(tmp_path: Path) -> None:
+    """Loading it would be most of the time and of the memory that writing takes."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_output_dataset import rows, Path; "
+        "from ds2.output.dataset import write_dataset; write_dataset(rows(3), Path(sys.argv[1])); "
+        "sys.exit('pandas' in sys.modules)"
+    )
+    here = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), here], check=True)
 
 
 def test_no_rows_write_no_parquet(tmp_path: Path) -> None:
