@@ -19,7 +19,7 @@ from dspy.adapters.utils import get_annotation_name
 
 from programs.answers import AnswerDraw
 from programs.instructions import InstructionWriter, bloom_level
-from programs.judging import LevelJudge
+from programs.judging import KeywordJudge, LevelJudge, QuestionJudge
 from programs.keywords import ExpansionShape, KeywordExpansion
 from programs.loop import run_sync
 from programs.meaning import Equivalence, Judge, Merger, Verdicts
@@ -56,6 +56,8 @@ class ChainConfig:
         retriever: the corpus, see `programs.retrieval`; None for none.
         level_judge: the program has a blind judge of Bloom's levels, reachable as `level_judge` and
             compiled with it.
+        question_judge: it has a judge of questions, likewise as `question_judge`.
+        keyword_judge: it has a judge of keyword lists, likewise as `keyword_judge`.
     """
 
     policy: Policy | None = None
@@ -69,6 +71,16 @@ class ChainConfig:
     max_tokens_cap: int | None = None
     retriever: Retriever | None = None
     level_judge: bool = False
+    question_judge: bool = False
+    keyword_judge: bool = False
+
+
+# The judges that a program may hold besides the one of its vote, by their names in it.
+JUDGES: dict[str, type[LevelJudge | QuestionJudge | KeywordJudge]] = {
+    "level_judge": LevelJudge,
+    "question_judge": QuestionJudge,
+    "keyword_judge": KeywordJudge,
+}
 
 
 class DS2Instruct(dspy.Module):
@@ -117,9 +129,10 @@ class DS2Instruct(dspy.Module):
             temperatures=temperatures,
             max_tokens_cap=cap,
         )
-        if self.config.level_judge:
-            fixed = not temperatures.answers
-            self.level_judge = LevelJudge(temperature=None) if fixed else LevelJudge()
+        fixed = not temperatures.answers
+        for name, judge in JUDGES.items():
+            if getattr(self.config, name):
+                setattr(self, name, judge(temperature=None) if fixed else judge())
 
     def _merger(self) -> Merger | None:
         if self.config.merger == "judge":
@@ -252,7 +265,8 @@ class DS2Instruct(dspy.Module):
     def _judged_as(self, names: Iterable[str]) -> ChainConfig:
         """Return the configuration with the judges whose predictors have these names."""
         there = {name.rpartition(".")[0] for name in names}
-        config = replace(self.config, level_judge="level_judge" in there)
+        held: dict[str, Any] = {name: name in there for name in JUDGES}
+        config = replace(self.config, **held)
         if config.merger in (None, "judge") and self.task.answer.kind is not AnswerKind.OPEN:
             config = replace(config, merger="judge" if "vote.judge" in there else None)
         return config
@@ -260,8 +274,8 @@ class DS2Instruct(dspy.Module):
     def load(self, path: str | Path, **_: Any) -> None:
         """Take prompts and demos from a file that `save` wrote; language models stay as they are.
 
-        The program's own judges, of levels and of answers, are optional on both sides: one that the
-        file lacks keeps its own prompt, one that this program lacks is left out.
+        The program's own judges, of answers and those of `JUDGES`, are optional on both sides: one
+        that the file lacks keeps its own prompt, one that this program lacks is left out.
 
         Raises:
             ProgramError: the file cannot be read, is of another task, or was made for signatures

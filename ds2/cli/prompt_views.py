@@ -14,7 +14,7 @@ import dspy
 
 from ds2.cli.tokens import tokenizer
 from programs.keywords import ExpansionShape
-from programs.synthesis import DS2Instruct
+from programs.synthesis import JUDGES, DS2Instruct
 from signatures.answers import lettered
 from signatures.bloom import LEVELS, BloomLevel
 from signatures.instructions import notes_line
@@ -31,7 +31,7 @@ _STAGES: dict[str, Stage] = {
     "keywords": "keywords",
     "writer": "writer",
     "vote": "answers",
-    "level_judge": "judge",
+    **dict.fromkeys(JUDGES, "judge"),
 }
 # The inputs whose words are the project's or the task's own; the others are data.
 _OWN_INPUTS = ("task", "examples", "level", "demand", "notes", "language")
@@ -113,6 +113,8 @@ def typical_inputs(task: TaskSpec, level: BloomLevel, passage: str = PASSAGE) ->
         "known": ", ".join(keywords),
         "count": ExpansionShape().width,
         "keyword": keywords[0],
+        "keywords": "\n".join(keywords),
+        "wanted": "<what was asked for, and of which keywords>",
         "first_keyword": keywords[0],
         "second_keyword": keywords[-1],
         "level": level.value,

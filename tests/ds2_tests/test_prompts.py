@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ds2.cli import tokens
 from ds2.cli.prompt_page import MARKER, generated_half, write_page
 from ds2.cli.prompt_views import OWN_TOKENS, AdapterName, PromptView, prompt_views, typical_inputs
 from ds2.cli.prompts import LevelName, prompts_command
-from programs.synthesis import ChainConfig, DS2Instruct
+from programs.synthesis import JUDGES, ChainConfig, DS2Instruct
 from signatures.bloom import LEVELS, BloomLevel
 from signatures.errors import TaskError
 from signatures.task import BUILT_IN, load_task
@@ -49,14 +50,17 @@ SHOWN: list[tuple[str, bool, AdapterName, str]] = [
     ("pubmedqa-corpus", False, "chat", "writer.pair"),
     ("pubmedqa-corpus", False, "chat", "vote.draw.predict"),
     ("gsm8k", False, "chat", "level_judge.predict"),
+    ("gsm8k", False, "chat", "question_judge.predict"),
+    ("gsm8k", False, "chat", "keyword_judge.predict"),
 ]
+JUDGING = ChainConfig(**dict.fromkeys(JUDGES, True))  # type: ignore[arg-type]
 
 
 def view_of(task: str, thinking: bool, adapter: AdapterName, predictor: str) -> PromptView:
     spec = load_task(task.removesuffix("-corpus"))
     if task.endswith("-corpus"):
         spec = spec.model_copy(update={"context": "passage"})
-    program = DS2Instruct(spec, ChainConfig(thinking=thinking, level_judge=True))
+    program = DS2Instruct(spec, replace(JUDGING, thinking=thinking))
     return next(v for v in prompt_views(program, adapter) if v.predictor == predictor)
 
 
@@ -75,7 +79,7 @@ def test_a_rendered_prompt_is_its_golden(
 
 
 def test_every_predictor_has_a_golden() -> None:
-    program = DS2Instruct("gsm8k", ChainConfig(level_judge=True))
+    program = DS2Instruct("gsm8k", JUDGING)
     names = {name for name, _ in program.named_predictors()}
     assert {predictor for _, _, _, predictor in SHOWN} == names
 
@@ -83,8 +87,8 @@ def test_every_predictor_has_a_golden() -> None:
 @pytest.mark.parametrize("task", BUILT_IN)
 @pytest.mark.parametrize("thinking", [False, True], ids=["plain", "thinking"])
 def test_our_own_text_stays_within_its_limit(task: str, thinking: bool) -> None:
-    config = ChainConfig(thinking=thinking, level_judge=True)
-    for view in prompt_views(DS2Instruct(task, config)):
+    program = DS2Instruct(task, replace(JUDGING, thinking=thinking))
+    for view in prompt_views(program):
         assert 0 < view.own_tokens <= OWN_TOKENS, view.predictor
         assert view.own_tokens < view.all_tokens
 

@@ -15,7 +15,7 @@ from ds2.engines.teacher import TeacherRates, simulated_backend
 from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
 from programs.stopping import fixed
-from programs.synthesis import ChainConfig, DS2Instruct
+from programs.synthesis import JUDGES, ChainConfig, DS2Instruct
 from signatures.bloom import LEVELS
 from signatures.errors import ConfigError, ProgramError, TaskError
 from signatures.records import Rejection, Row
@@ -245,16 +245,35 @@ def test_what_was_compiled_comes_back_from_its_file_and_reaches_the_prompt(tmp_p
 
 
 @pytest.mark.parametrize("saved", [False, True], ids=["without", "with"])
-def test_a_program_loads_with_or_without_the_judge_of_levels(saved: bool, tmp_path: Path) -> None:
-    compiled = DS2Instruct("gsm8k", ChainConfig(level_judge=saved))
+@pytest.mark.parametrize("judge", JUDGES)
+def test_a_program_loads_with_or_without_a_judge(judge: str, saved: bool, tmp_path: Path) -> None:
+    compiled = DS2Instruct("gsm8k", holding(judge) if saved else ChainConfig())
     demo = dspy.Example(question="What is 2 + 2?", reasoning="Add.", answer="4")
     compiled.vote.draw.predict.demos = [demo]
+    shown = dspy.Example(question="What is 2 + 2?", reason="It is all there.")
+    if saved:
+        getattr(compiled, judge).predict.demos = [shown]
     compiled.save(tmp_path / "program.json")
     for here in (False, True):
-        program = DS2Instruct("gsm8k", ChainConfig(level_judge=here))
+        program = DS2Instruct("gsm8k", holding(judge) if here else ChainConfig())
         program.load(tmp_path / "program.json")
         assert program.vote.draw.predict.demos[0]["answer"] == "4"
-        assert any(name.startswith("level_judge") for name in program.prompts()) is here
+        assert any(name.startswith(judge) for name in program.prompts()) is here
+        if here:
+            assert bool(getattr(program, judge).predict.demos) is saved
+
+
+def holding(*judges: str) -> ChainConfig:
+    return ChainConfig(**dict.fromkeys(judges, True))  # type: ignore[arg-type]
+
+
+def test_a_judge_changes_nothing_of_the_prompts_beside_it() -> None:
+    # What was saved before a judge could be held must still load.
+    plain = DS2Instruct("gsm8k")
+    assert list(plain.prompts()) == PREDICTORS
+    judging = DS2Instruct("gsm8k", holding(*JUDGES)).prompts()
+    assert list(judging) == [*PREDICTORS, *(f"{name}.predict" for name in JUDGES)]
+    assert {name: judging[name] for name in PREDICTORS} == plain.prompts()
 
 
 def test_a_saved_program_holds_no_language_model_and_no_secret(tmp_path: Path) -> None:
