@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dspy
 import pytest
 from dspy import lm15
 
-from ds2.engines.teacher import Teacher, TeacherRates, simulated_backend, truth
-from ds2.engines.teacher.checks import TOO_GENERAL
+from ds2.engines.teacher import Teacher, TeacherRates, catalog, simulated_backend, truth
+from ds2.engines.teacher.checks import TOO_GENERAL, check_question
 from ds2.engines.teacher.prompts import read_prompt
 from ds2.engines.teacher.proposals import HELPFUL, POOL
 from ds2.engines.teacher.sensitivity import Stage, carelessness, helps
@@ -19,9 +22,9 @@ from signatures.answers import answer_signature
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 from signatures.instructions import instruction_signature
-from signatures.judging import BloomLevelOf, SameAnswer
+from signatures.judging import BloomLevelOf, KeywordCheck, QuestionCheck, SameAnswer
 from signatures.keywords import AdvancedKeywords, PrerequisiteKeywords, task_line
-from signatures.task import load_task
+from signatures.task import BUILT_IN, load_task
 
 GSM8K = load_task("gsm8k")
 TASK = task_line(GSM8K)
@@ -85,11 +88,25 @@ def compared(number: int = 0, *, alike: bool = True) -> dict[str, Any]:
     return {"question": question(number), "first": right, "second": right + "." if alike else "-7"}
 
 
+def shown_question() -> dict[str, Any]:
+    return {"question": question(), "keywords": "unit rate\nphotosynthesis"}
+
+
+KEYWORDS = ["unit rate", "photosynthesis", TOO_GENERAL[0], "percentage"]
+FOUND = {"off_task": ["photosynthesis"], "wrong_direction": [], "wrong_grain": [TOO_GENERAL[0]]}
+
+
+def listed() -> dict[str, Any]:
+    return {"task": TASK, "wanted": "core keywords", "keywords": "\n".join(KEYWORDS)}
+
+
 CASES: list[tuple[Stage, Callable[..., lm15.Request], float]] = [
     ("answers", lambda **kw: request(ANSWER, {"question": question()}, **kw), 0.48),
     ("writer", lambda **kw: request(WRITE, cell(), **kw), 0.48),
     ("judge", lambda **kw: request(BloomLevelOf, {"question": question()}, **kw), 0.40),
     ("judge", lambda **kw: request(SameAnswer, compared(), **kw), 0.48),
+    ("judge", lambda **kw: request(QuestionCheck, shown_question(), **kw), 0.48),
+    ("keyword judge", lambda **kw: request(KeywordCheck, listed(), **kw), 0.40),
     (
         "keywords",
         lambda **kw: request(
@@ -100,7 +117,9 @@ CASES: list[tuple[Stage, Callable[..., lm15.Request], float]] = [
         0.40,
     ),
 ]
-CASE_NAMES = ["answers", "writer", "level judge", "answer judge", "keywords"]
+CASE_NAMES = [
+    "answers", "writer", "level judge", "answer judge", "question judge", "keyword judge", "keywords",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=CASE_NAMES)
@@ -150,6 +169,92 @@ def test_a_verdict_that_is_shown_helps_only_where_it_is_right() -> None:
     for same, taken_off in (("yes", 0.08), ("no", 0.0)):
         asked = request(SameAnswer, compared(), demos=[{**shown, "same": same}])
         assert helps(read_prompt(asked), "judge").taken_off == pytest.approx(taken_off)
+
+
+def checks(teacher: Teacher, signature: Any, inputs: dict[str, Any], **kw: Any) -> list[Any]:
+    """Return a hundred checks, each as the values of its output fields but the reason."""
+    made = []
+    for number in range(100):
+        reply = said(teacher, request(signature, inputs, number=number, **kw))
+        values = dspy.ChatAdapter().parse(signature, reply)
+        made.append({name: value for name, value in values.items() if name != "reason"})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "right", "turned", "chance"),
+    [
+        (QuestionCheck, shown_question, ("some", "yes"), ("all", "no"), 0.48),
+        (
+            KeywordCheck,
+            listed,
+            tuple(FOUND.values()),
+            (["unit rate", "percentage"], [], []),
+            0.40,
+        ),
+    ],
+    ids=["question", "keywords"],
+)
+def test_a_careless_check_is_turned_as_often_as_stated(
+    signature: Any, inputs: Callable[[], dict[str, Any]], right: Any, turned: Any, chance: float
+) -> None:
+    steady = checks(Teacher(0, SURE), signature, inputs())
+    assert {tuple(check.values()) == right for check in steady} == {True}
+    careless = [
+        tuple(c.values()) for c in checks(Teacher(0, SURE, sensitivity=1), signature, inputs())
+    ]
+    assert careless.count(right) + careless.count(turned) == 100
+    assert careless.count(turned) / 100 == pytest.approx(chance, abs=0.15)
+    # And without any sensitivity, where the rate says so.
+    rated = Teacher(0, replace(SURE, checked=0.85))
+    often = [tuple(check.values()) for check in checks(rated, signature, inputs())]
+    assert often.count(turned) / 100 == pytest.approx(0.15, abs=0.1)
+
+
+def test_a_check_that_is_always_right_leaves_the_rates_their_name() -> None:
+    """What older call logs hold was drawn by that name."""
+    assert TeacherRates().digest == "428154b6"
+    assert replace(TeacherRates(), checked=0.9).digest != TeacherRates().digest
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "right", "wrong"),
+    [
+        (
+            QuestionCheck,
+            shown_question,
+            {"reason": "So.", "keywords_used": "some", "self_contained": "yes"},
+            {"self_contained": "no"},
+        ),
+        (KeywordCheck, listed, FOUND, {"off_task": []}),
+    ],
+    ids=["question", "keywords"],
+)
+def test_a_check_that_is_shown_helps_only_where_it_is_right(
+    signature: Any,
+    inputs: Callable[[], dict[str, Any]],
+    right: dict[str, Any],
+    wrong: dict[str, Any],
+) -> None:
+    stage: Stage = "judge" if signature is QuestionCheck else "keyword judge"
+    for change, taken_off in (({}, 0.08), (wrong, 0.0)):
+        asked = request(signature, inputs(), demos=[{**inputs(), **right, **change}])
+        assert helps(read_prompt(asked), stage).taken_off == pytest.approx(taken_off)
+
+
+@pytest.mark.parametrize("task", BUILT_IN)
+def test_a_question_that_has_lost_its_facts_is_not_self_contained(task: str) -> None:
+    domain, rng = catalog.domain(task), random.Random(1)
+    for number in range(60):
+        level, family = list(BloomLevel)[number % 6], domain.families[number % len(domain.families)]
+        words = ["a keyword", "another"][: 1 + number % 2]
+        written = domain.write(rng, family, level, words)
+        whole = f"{written.context} {written.question}".strip()
+        last = re.split(r"(?<=[.!?])\s+", written.question)[-1]
+        for text, own in ((whole, "yes"), (last, "no"), ("What is 2 + 2?", "yes")):
+            assert check_question({"question": text, "keywords": "x"})["self_contained"] == own, (
+                text
+            )
 
 
 @pytest.mark.parametrize(("stage", "asked", "plain"), CASES, ids=CASE_NAMES)

@@ -43,6 +43,7 @@ class TeacherRates:
         numbered: share of keyword lists whose items carry numbers.
         bulleted: share of keyword lists whose items carry bullets.
         judged: chance that a judge of the level names the level that was asked for.
+        checked: chance that a check of a question or of a keyword list is right.
 
     Raises:
         ConfigError: a rate is not from 0 to 1.
@@ -72,6 +73,7 @@ class TeacherRates:
     numbered: float = 0.1
     bulleted: float = 0.1
     judged: float = 0.85
+    checked: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -88,10 +90,16 @@ class TeacherRates:
     @classmethod
     def perfect(cls) -> TeacherRates:
         """Return rates of a teacher that never errs: every fault 0, every right answer 1."""
-        sure = {"right", "vague_right", "judged"}
+        sure = {"right", "vague_right", "judged", "checked"}
         return cls(**{field.name: float(field.name in sure) for field in fields(cls)})
 
     @property
     def digest(self) -> str:
-        """Return 8 hexadecimal digits that name these rates."""
-        return hashlib.blake2b(repr(astuple(self)).encode(), digest_size=4).hexdigest()
+        """Return 8 hexadecimal digits that name these rates.
+
+        `checked` counts where it is below 1 only: the digest is part of every reply's chance, and
+        there was no such rate when the first call logs were written.
+        """
+        values = astuple(self)
+        named = values if self.checked < 1 else values[:-1]
+        return hashlib.blake2b(repr(named).encode(), digest_size=4).hexdigest()

@@ -11,11 +11,11 @@ With a sensitivity S from 0 to 1 a reply is *careless* with the chance
 | verbs | it names a verb of the level that the question is at, or is to be at | 0.08 |
 | form | it says that exactly the fields, and nothing else, are wanted | 0.08 |
 
-Keyword lists have no level: there c begins at 0.40. The best prompt is never careless. A careless
-answer is a slip; a careless question is ambiguous or at another level; in a careless list every
-keyword may be one that is known, of the other direction or too general (each with the chance c); a
-careless judge names a neighbouring level, or gives the other verdict on two answers. Checks of
-questions and keywords are never careless.
+Keyword lists, and checks of them, have no level: there c begins at 0.40. The best prompt is never
+careless. A careless answer is a slip; a careless question is ambiguous or at another level; in a
+careless list every keyword may be one that is known, of the other direction or too general (each with
+the chance c); a careless judge names a neighbouring level, or gives the other verdict on two answers,
+on a question (both verdicts) or on a keyword list (on every keyword of it).
 
 At 0 nothing helps, no chance is drawn, and every reply is the one of a teacher without sensitivity.
 The plain prompt of the judge of levels names the verbs of all levels already, and so begins at 0.40.
@@ -23,6 +23,7 @@ The plain prompt of the judge of levels names the verbs of all levels already, a
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -30,14 +31,15 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ds2.engines.teacher import catalog
-from ds2.engines.teacher.checks import same_answer
+from ds2.engines.teacher.checks import check_keywords, check_question, same_answer, task_named
 from ds2.engines.teacher.prompts import Prompt
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 
-Stage = Literal["keywords", "writer", "answers", "judge"]
+Stage = Literal["keywords", "writer", "answers", "judge", "keyword judge"]
 
 HELP = 0.08
+_WITHOUT_LEVEL = ("keywords", "keyword judge")
 MOST_DEMOS = 3
 
 STEPS = re.compile(
@@ -98,7 +100,7 @@ def carelessness(prompt: Prompt, stage: Stage, sensitivity: float) -> float:
     """Return the chance that the reply to a prompt of `stage` is careless; see the module."""
     if not sensitivity:
         return 0.0
-    most = HELP * (MOST_DEMOS + (2 if stage == "keywords" else 3))
+    most = HELP * (MOST_DEMOS + (2 if stage in _WITHOUT_LEVEL else 3))
     return sensitivity * (most - helps(prompt, stage).taken_off)
 
 
@@ -108,7 +110,7 @@ def helps(prompt: Prompt, stage: Stage) -> Helps:
     return Helps(
         demos=sum(_matches(demo, stage) for demo in _demos(prompt)),
         steps=bool(STEPS.search(text)),
-        verbs=stage != "keywords" and _names_verb(text, _level(prompt.inputs, stage)),
+        verbs=stage not in _WITHOUT_LEVEL and _names_verb(text, _level(prompt.inputs, stage)),
         form=bool(FORM.search(text)),
     )
 
@@ -146,6 +148,15 @@ def _json(text: str) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
+def _listed(text: str) -> set[str]:
+    """Return the texts of a list as it stands in a demo; empty where it is none."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return set()
+    return set(map(str, value)) if isinstance(value, list) else set()
+
+
 def _matches(demo: dict[str, str], stage: Stage) -> bool:
     """Return whether a demo is one to follow: what is not known to be wrong is."""
     if stage == "keywords":
@@ -153,6 +164,11 @@ def _matches(demo: dict[str, str], stage: Stage) -> bool:
     if "same" in demo:
         same = same_answer(*(demo.get(name, "") for name in ("question", "first", "second")))
         return same is None or demo["same"] == ("yes" if same else "no")
+    if "off_task" in demo:
+        faults = check_keywords(demo, task_named(demo.get("task", "")))
+        return all(_listed(demo.get(name, "")) == set(found) for name, found in faults.items())
+    if "keywords_used" in demo:
+        return all(demo.get(name) == said for name, said in check_question(demo).items())
     found = catalog.recognise(demo.get("question", ""), demo.get("context", ""))
     if found is None:
         return True

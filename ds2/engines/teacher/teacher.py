@@ -112,9 +112,11 @@ class Teacher:
         if answer is not None and "question" in prompt.inputs:
             return self._answer(prompt, answer, rng)
         if prompt.wants("keywords_used"):
-            return check_question(prompt)
+            wrong = self._misjudges(prompt, "judge", rng)
+            return check_question(prompt.inputs, wrong=wrong)
         if prompt.wants("off_task"):
-            return check_keywords(prompt, task_of(prompt))
+            wrong = self._misjudges(prompt, "keyword judge", rng)
+            return {**check_keywords(prompt.inputs, task_of(prompt), wrong=wrong)}
         if prompt.wants("level") and "question" in prompt.inputs:
             careless = self._careless(prompt, "judge", rng)
             return misread(prompt, rng) if careless else {}
@@ -130,6 +132,11 @@ class Teacher:
             return {}
         wrong = self._careless(prompt, "judge", rng) or rng.random() >= self.rates.judged
         return {"same": "yes" if same is not wrong else "no"}
+
+    def _misjudges(self, prompt: Prompt, stage: Stage, rng: Random) -> bool:
+        """Return whether a check comes out wrong; of one that is always right no chance is drawn."""
+        careless = self._careless(prompt, stage, rng)
+        return careless or (self.rates.checked < 1 and rng.random() >= self.rates.checked)
 
     def _careless(self, prompt: Prompt, stage: Stage, rng: Random) -> bool:
         """Return whether this reply is careless; without sensitivity no chance is drawn."""
