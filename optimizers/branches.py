@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import dspy
 
-from optimizers.examples import Examples
 from optimizers.search import Kind, suffices
+from optimizers.sides import Examples
 from optimizers.stages import Stage
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from optimizers.devsets import TRAIN, VAL, DevSet, split_devset
-from optimizers.metrics import (
-    REFERENCE_DRAWS,
-    AnswerMetric,
-    ChainMetric,
-    InstructionMetric,
-    JudgeMetric,
-    KeywordMetric,
-    PairMetric,
-)
+from optimizers.judge_metrics import JudgeMetric, ListMetric, PairMetric, QuestionMetric
+from optimizers.lists import LIST_DRAWS
+from optimizers.metrics import AnswerMetric, ChainMetric, InstructionMetric, KeywordMetric
 from optimizers.pairs import PAIR_DRAWS
+from optimizers.reference import REFERENCE_DRAWS
 from optimizers.search import Kind, most_runs
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError
@@ -28,12 +23,20 @@ _JUDGING = {
     "answers": AnswerMetric.calls,
     "judge": JudgeMetric.calls,
     "answer-judge": PairMetric.calls,
+    "question-judge": QuestionMetric.calls,
+    "keyword-judge": ListMetric.calls,
     "chain": ChainMetric.calls,
 }
 
 
-_LABELLING = {"answers": REFERENCE_DRAWS, "answer-judge": PAIR_DRAWS + REFERENCE_DRAWS}
-_ON_ROWS = {"answers", "judge", "answer-judge"}  # stages whose examples are the rows of a dev set
+_LABELLING = {
+    "answers": REFERENCE_DRAWS,
+    "answer-judge": PAIR_DRAWS + REFERENCE_DRAWS,
+    "question-judge": REFERENCE_DRAWS,
+    "keyword-judge": LIST_DRAWS + REFERENCE_DRAWS,
+}
+# Stages whose examples are the rows of a dev set, so that they need one.
+ON_ROWS = frozenset({"answers", "judge", "answer-judge", "question-judge"})
 
 
 class Price(NamedTuple):
@@ -54,12 +57,33 @@ class Price(NamedTuple):
     most: int
 
 
+def is_labelled(stage: str, devset: DevSet | None) -> bool:
+    """Return whether a dev set says what is right in a stage, or no such word is needed."""
+    match stage:
+        case "answers":
+            return devset is not None and devset.labelled
+        case "answer-judge":
+            return devset is not None and devset.paired
+        case "question-judge":
+            return devset is not None and devset.checked
+        case "keyword-judge":
+            return devset is not None and devset.listed
+    return True
+
+
+def tried_on_rows(stage: str, devset: DevSet | None) -> bool:
+    """Return whether the examples of a stage are the rows of the dev set; else they are made."""
+    if stage == "keyword-judge":
+        return is_labelled(stage, devset)
+    rows = devset.rows if devset is not None else ()
+    named = bool(rows) and all(row.level and len(row.keywords) in (1, 2) for row in rows)
+    return stage in ON_ROWS or (stage != "keywords" and named)
+
+
 def expected_sizes(stage: str, devset: DevSet | None, cells: int) -> tuple[int, int, int]:
     """Return how many examples the three sides have, at most, without asking any model."""
-    rows = devset.rows if devset is not None else ()
-    named = rows and all(row.level and len(row.keywords) in (1, 2) for row in rows)
-    if stage in _ON_ROWS or (stage != "keywords" and named):
-        train, val, test = split_devset(rows)
+    if tried_on_rows(stage, devset):
+        train, val, test = split_devset(devset.rows if devset is not None else ())
         return len(train), len(val), len(test)
     first, second = round(TRAIN * cells), round((TRAIN + VAL) * cells)
     return first, second - first, cells - second
@@ -87,7 +111,8 @@ def price(
         predictors: prompts of the stage.
         searches: how many searches it may fall into (`optimizers.branches`).
         repeats: draws of each held-out example.
-        labelled: whether answers (or verdicts) are known, or must be voted on first.
+        labelled: whether answers (or verdicts) are known, or must be voted on first
+            (`is_labelled`).
         budget_calls: most calls in all; None for the ordinary width.
 
     Raises:
@@ -96,7 +121,8 @@ def price(
     draws = 1 + program.vote.policy.max_draws if stage == "chain" else 1
     run = draws + _JUDGING[stage]
     evaluation = run * sizes[2] * repeats
-    setup = BANK_CALLS if stage not in _ON_ROWS else 0
+    on_rows = stage in ON_ROWS or (stage == "keyword-judge" and labelled)
+    setup = 0 if on_rows else BANK_CALLS
     setup += 0 if labelled else _LABELLING.get(stage, 0) * sum(sizes)
     fixed = setup + run * (sizes[1] or sizes[0]) + 2 * evaluation
     fixed += PROPOSALS * predictors if kind.proposes else 0

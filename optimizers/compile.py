@@ -15,10 +15,18 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from optimizers.branches import Branch, branches, student_of, together
-from optimizers.budget import Price, expected_sizes, price
+from optimizers.budget import (
+    ON_ROWS,
+    Price,
+    expected_sizes,
+    is_labelled,
+    price,
+    tried_on_rows,
+)
 from optimizers.devsets import DevSet
 from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
-from optimizers.examples import CELLS, Examples, make_examples
+from optimizers.examples import CELLS, make_examples
+from optimizers.judges import JudgePrompts, judged_by, refuse_idle
 from optimizers.metrics import (
     METRICS_VERSION,
     MIN_PRECISION,
@@ -42,11 +50,18 @@ from optimizers.search import (
     refuse_small,
 )
 from optimizers.search import search as run_search
+from optimizers.sides import Examples
 from optimizers.stages import STAGES, Gate, SearchStopped, Stage, stage_of
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError, StageError
 from signatures.records import content_id
 
+_LABELLED = {
+    "answers",
+    "answer-judge",
+    "question-judge",
+    "keyword-judge",
+}  # whose labels may be a model's
 _DRAIN_S = 60.0  # the longest wait for calls under way when a compile ends
 
 
@@ -57,9 +72,10 @@ class Job:
     Args:
         program: the program as it is; it is not changed.
         stage: one of `STAGES`; `judge` wants a program with `ChainConfig(level_judge=True)`,
-            `answer-judge` one with `ChainConfig(merger="judge")`.
+            `question-judge` and `keyword-judge` likewise, `answer-judge` one with
+            `ChainConfig(merger="judge")`.
         optimizer: one of `OPTIMIZERS`.
-        devset: the dev set; answers and judge need one.
+        devset: the dev set; answers and all judges but that of keywords need one.
         seed: of examples, search and interval, 0 or more.
         budget_calls: most calls in all; None takes the ordinary width of each optimizer.
         cells: examples to make of the task's own keywords, where the dev set names none.
@@ -67,6 +83,8 @@ class Job:
         threads: examples run at once.
         min_precision: the floor of the chain's precision, 0 to 1.
         metric: judges in place of the stage's own.
+        judge_prompts: of judges that were compiled, for those inside the metric; None for the prompts
+            as they are written.
     """
 
     program: DS2Instruct
@@ -80,6 +98,12 @@ class Job:
     threads: int = 8
     min_precision: float = MIN_PRECISION
     metric: Metric | None = None
+    judge_prompts: JudgePrompts | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Return whether the dev set says what is right, or no such word is needed."""
+        return is_labelled(self.stage, self.devset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +170,12 @@ def check_job(job: Job) -> Price:
     """Return what a job costs, after checking all that can be checked before the first call.
 
     Raises:
-        ConfigError: no such stage or optimizer, no dev set where one is needed, too few examples,
-            or a budget that does not reach.
+        ConfigError: no such stage or optimizer, no dev set where one is needed or one of another
+            kind, too few examples, a budget that does not reach, or prompts of judges that judge
+            nothing here.
     """
     kind = check_names(job.stage, job.optimizer)
-    if job.stage in {"answers", "judge", "answer-judge"} and job.devset is None:
+    if job.stage in ON_ROWS and job.devset is None:
         raise ConfigError.rule(
             "Compiling failed",
             unit=job.stage,
@@ -159,6 +184,18 @@ def check_job(job: Job) -> Price:
             value=None,
             todo="Give a file, or make one of a run's own rows with `ds2 devset TASK`.",
         )
+    if job.devset is not None and job.devset.listed and job.stage != "keyword-judge":
+        raise ConfigError.rule(
+            "Compiling failed",
+            unit=job.devset.source,
+            name="the dev set",
+            rule=f"hold questions, for the stage {job.stage}",
+            value="keyword lists with their faults",
+            todo="Give another file, or compile --stage keyword-judge on this one.",
+        )
+    if job.judge_prompts is not None:
+        judges = judged_by(job.stage, job.program, labelled=job.labelled)
+        refuse_idle(job.judge_prompts, job.stage, judges)
     sizes = expected_sizes(job.stage, job.devset, job.cells)
     refuse_small(kind, sizes, _source(job), more=_more(job))
     return _price(job, kind, sizes)
@@ -230,7 +267,12 @@ class _Work:
         job = self.job
         examples = self._examples()
         metric = job.metric or metric_for(
-            job.stage, self.plain, self.models.judge, job.devset, min_precision=job.min_precision
+            job.stage,
+            self.plain,
+            self.models.judge,
+            job.devset,
+            min_precision=job.min_precision,
+            prompts=job.judge_prompts,
         )
         self._phase("plain prompts")
         on_val = self._evaluate(self.stage, examples.val or examples.train, metric, 1)
@@ -263,6 +305,7 @@ class _Work:
             judge=self.models.judge,
             cells=job.cells,
             seed=job.seed,
+            prompts=job.judge_prompts,
         )
         refuse_small(self.kind, made.sizes, _source(job), more=_more(job))
         train = list(made.train)
@@ -359,23 +402,23 @@ def _price(job: Job, kind: Kind, sizes: tuple[int, int, int]) -> Price:
         predictors=len(stage.predictors()),
         searches=stage.searches,
         repeats=job.repeats,
-        labelled=job.devset is None or _labelled(job.stage, job.devset),
+        labelled=job.labelled,
         budget_calls=job.budget_calls,
     )
 
 
-def _labelled(stage: str, devset: DevSet) -> bool:
-    return devset.paired if stage == "answer-judge" else devset.labelled
-
-
 def _source(job: Job) -> str:
-    return job.devset.source if job.devset is not None else f"{job.cells} cells of the task"
+    if job.devset is not None and tried_on_rows(job.stage, job.devset):
+        return job.devset.source
+    return f"{job.cells} cells of the task"
 
 
 def _more(job: Job) -> str:
     """Return how to come by `{n}` examples."""
-    if job.devset is None:
+    if not tried_on_rows(job.stage, job.devset):
         return "give --cells {n}"
+    if job.stage == "keyword-judge":
+        return "add lists up to {n}"
     return f"make {{n}} rows with `ds2 devset {job.program.task.name} --n {{n}}`, or add your own"
 
 
@@ -404,7 +447,8 @@ def _with_notices(result: Compiled, job: Job, examples: Examples) -> Compiled:
 def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
     yield from examples.notices
     devset = job.devset
-    if devset is not None and devset.labelled_by and job.stage in {"answers", "answer-judge"}:
+    by_labels = job.stage in _LABELLED and job.labelled
+    if devset is not None and devset.labelled_by and by_labels:
         yield (
             f"The dev set is self-labelled ({devset.labelled_by}): the score is agreement with those "
             "labels, not accuracy."

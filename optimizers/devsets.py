@@ -1,5 +1,7 @@
 """Dev sets: a few questions, mostly with answers, that prompts are judged on.
 
+A set of keyword lists, for the judge of keywords, has no questions; its rows are split by their lists.
+
 A set is split into train, val and test by a hash of the question, so that a question keeps its side
 when rows are added; near-duplicates (`optimizers.similarity`) are kept on one side, that of the
 smallest hash among them. What is optimised on train and val is judged on test.
@@ -12,6 +14,20 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from optimizers.labels import (
+    LIST_COLUMNS,
+    PAIR_COLUMNS,
+    QUESTION_COLUMNS,
+    ListLabel,
+    QuestionLabel,
+    holds_lists,
+    list_label,
+    pair_in,
+    question_label,
+    same_in,
+    text_of,
+    words_of,
+)
 from optimizers.rowfiles import RowAt, read_rows, refuse
 from optimizers.similarity import NearIndex, clusters
 from programs.equivalence import read_answer
@@ -22,21 +38,20 @@ from signatures.task import AnswerKind, TaskSpec
 
 COLUMNS = (
     "question", "answer", "context", "options", "keywords", "level", "labelled_by",
-    "first", "second", "same",
+    *PAIR_COLUMNS, *QUESTION_COLUMNS, *LIST_COLUMNS,
 )  # fmt: skip
 TRAIN, VAL = 0.35, 0.25  # the rest is test
 MOST_UNREADABLE = 0.1
 _SHOWN = 8
-_VERDICTS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _LENGTH = 170  # a message shows 200 characters of a value
 
 
 @dataclass(frozen=True, slots=True)
 class DevRow:
-    """One question of a dev set.
+    """One question of a dev set, or one keyword list.
 
     Args:
-        question: what is asked.
+        question: what is asked; empty for a keyword list.
         answer: the right answer as it was given; None in a set without answers.
         key: the answer as it is compared; None without an answer.
         context: the text it is about, where the task has one.
@@ -45,6 +60,8 @@ class DevRow:
         level: its level, where that is known.
         pair: two answers to it, where the set is for the judge of answers.
         same: whether those two say the same.
+        check: what a judge of questions should say of it, where the set is for that judge.
+        faults: what a judge of keywords should say of `keywords`, for a keyword list.
         where: where it stands in its source.
     """
 
@@ -57,6 +74,8 @@ class DevRow:
     level: BloomLevel | None = None
     pair: tuple[str, str] | None = None
     same: bool | None = None
+    check: QuestionLabel | None = None
+    faults: ListLabel | None = None
     where: str = ""
 
 
@@ -85,12 +104,24 @@ class DevSet:
         return bool(self.rows) and all(row.pair and row.same is not None for row in self.rows)
 
     @property
+    def checked(self) -> bool:
+        """Return whether every row says what a judge of questions should say of it."""
+        return bool(self.rows) and all(row.check for row in self.rows)
+
+    @property
+    def listed(self) -> bool:
+        """Return whether the rows are keyword lists with their faults, and no questions."""
+        return bool(self.rows) and all(row.faults for row in self.rows)
+
+    @property
     def id(self) -> str:
         """Return the hash of what is in the set, not of where it lies."""
         rows: list[list[Any]] = [
             [r.question, r.key, r.context, list(r.options), r.level] for r in self.rows
         ]
-        return content_id(rows + [[*r.pair, r.same] for r in self.rows if r.pair])
+        rows += [[*r.pair, r.same] for r in self.rows if r.pair]
+        rows += [["keywords", *r.keywords] for r in self.rows if r.keywords]
+        return content_id(rows + [[r.check, r.faults] for r in self.rows if r.check or r.faults])
 
 
 class Split(NamedTuple):
@@ -176,7 +207,7 @@ def refuse_overlap(
     if not any(texts):
         refuse(benchmark, f"have a column {question!r}", sorted(rows[0].values))
     index = NearIndex(texts)
-    shared = [row.where for row in devset.rows if index.near(row.question)]
+    shared = [row.where for row in devset.rows if row.question and index.near(row.question)]
     if shared:
         shown = _listed(shared)
         raise ConfigError.rule(
@@ -217,9 +248,14 @@ def _names(
 ) -> dict[str, str]:
     """Return the columns that are there, by our names."""
     there = set().union(*(row.values for row in rows))
-    needed = {"question", *columns}
-    needed |= {"context"} if task.context == "written" else set()
-    needed |= {"options"} if task.answer.kind is AnswerKind.CHOICE else set()
+    named = {name: columns.get(name, name) for name in COLUMNS}
+    present = [name for name, theirs in named.items() if theirs in there]
+    if holds_lists(present):
+        needed = {"keywords", *LIST_COLUMNS, *columns}
+    else:
+        needed = {"question", *columns}
+        needed |= {"context"} if task.context == "written" else set()
+        needed |= {"options"} if task.answer.kind is AnswerKind.CHOICE else set()
     missing = sorted(
         columns.get(name, name) for name in needed if columns.get(name, name) not in there
     )
@@ -230,18 +266,19 @@ def _names(
             sorted(there),
             "Name yours with --columns, such as --columns question=prompt,answer=label.",
         )
-    named = {name: columns.get(name, name) for name in COLUMNS}
-    return {n: theirs for n, theirs in named.items() if theirs in there} | {
-        "labelled_by": named["labelled_by"]
-    }
+    return {name: named[name] for name in present} | {"labelled_by": named["labelled_by"]}
 
 
 def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> DevRow:
     values = {ours: row.values.get(theirs) for ours, theirs in names.items()}
+    keywords = words_of(source, row, "keywords", values.get("keywords"))
+    if holds_lists(names):
+        faults = list_label(source, row, values, keywords)
+        return DevRow("", keywords=keywords, faults=faults, where=row.where)
     question = str(values.get("question") or "").strip()
     if not question:
         refuse(source, f"have a question in each row ({row.where})", question, "Mend that row.")
-    answer = _answer(values.get("answer"))
+    answer = text_of(values.get("answer"))
     if "answer" in names and answer is None:
         todo = "Give it one, or leave the answers of all rows out."
         refuse(source, f"have an answer in each row ({row.where})", values.get("answer"), todo)
@@ -253,17 +290,13 @@ def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> D
         key=reading.key if answer is not None else None,
         context=str(values.get("context") or "").strip() if task.context == "written" else "",
         options=options,
-        keywords=tuple(str(word) for word in values.get("keywords") or ()),
+        keywords=keywords,
         level=_level(source, row, values.get("level")),
-        pair=_pair(source, row, values),
-        same=_same(source, row, values.get("same")),
+        pair=pair_in(source, row, values),
+        same=same_in(source, row, values),
+        check=question_label(source, row, values, keywords),
         where=row.where,
     )
-
-
-def _answer(value: Any) -> str | None:
-    text = "" if value is None else str(value).strip()
-    return text or None
 
 
 def _options(value: Any) -> tuple[str, ...]:
@@ -288,25 +321,6 @@ def _level(source: str, row: RowAt, value: Any) -> BloomLevel | None:
     return BloomLevel(named)
 
 
-def _pair(source: str, row: RowAt, values: Mapping[str, Any]) -> tuple[str, str] | None:
-    first, second = (_answer(values.get(name)) for name in ("first", "second"))
-    if first is None and second is None:
-        return None
-    if first is None or second is None or values.get("same") is None:
-        rule = f"have `first`, `second` and `same` in each row that has one of them ({row.where})"
-        refuse(source, rule, {"first": first, "second": second}, "Mend that row.")
-    return first, second
-
-
-def _same(source: str, row: RowAt, value: Any) -> bool | None:
-    if value is None:
-        return None
-    said = str(value).strip().casefold()
-    if said not in _VERDICTS:
-        refuse(source, f"have yes or no as `same` ({row.where})", value, "Mend that row.")
-    return _VERDICTS[said]
-
-
 def _listed(places: Sequence[str]) -> str:
     """Return as many as fit into what a message shows of a value, one at least, and how many more."""
     shown = [places[0]]
@@ -319,6 +333,8 @@ def _listed(places: Sequence[str]) -> str:
 
 
 def _asked(row: DevRow) -> str:
+    if row.faults is not None:
+        return f"{row.faults.wanted}: {', '.join(row.keywords)}"
     return f"{row.context} {row.question}" if row.context else row.question
 
 

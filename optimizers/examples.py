@@ -1,46 +1,41 @@
 """What each stage is tried on: examples in three sides, of a dev set or of the task's own keywords.
 
 Answers and judges are tried on the rows of a dev set; the judge of answers on pairs of them, which are
-drawn where the dev set holds none. Keywords, instructions and the chain are tried
-on cells: of the dev set where its rows name keywords and level (as `ds2 devset` writes them), else
-of a bank that the plain program grows. Sides are cut by a hash, so that they do not depend on order.
+drawn where the dev set holds none, the judge of questions on cases that are made of them. The judge of
+keywords is tried on the lists of a dev set, else on lists that are drawn. Keywords, instructions and the
+chain are tried on cells: of the dev set where its rows name keywords and level (as `ds2 devset` writes
+them), else of a bank that the plain program grows. Sides are cut by a hash, so that they do not depend
+on order.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import dspy
 
-from optimizers.devsets import TRAIN, VAL, DevRow, DevSet, split_devset
+from optimizers.devsets import DevRow, DevSet, split_devset
+from optimizers.judge_examples import (
+    drawn_list_examples,
+    level_examples,
+    list_examples,
+    pair_examples,
+    question_examples,
+)
+from optimizers.judges import JudgePrompts, Judges
+from optimizers.lists import LIST_SIZE, draw_lists
 from optimizers.metrics import reference_answers
-from optimizers.pairs import compared, reference_pairs
+from optimizers.sides import Examples, sides_of
 from programs.synthesis import DS2Instruct
-from signatures.answers import lettered
 from signatures.bloom import LEVELS
 from signatures.errors import ConfigError
-from signatures.records import KeywordOrigin, content_id
+from signatures.records import KeywordOrigin
 
 CELLS = 60
 BANK = 24
-LIST_SIZE = 8
 SEEDS = 4
-
-
-class Examples(NamedTuple):
-    """The three sides, and what a reader should know of them."""
-
-    train: tuple[dspy.Example, ...]
-    val: tuple[dspy.Example, ...]
-    test: tuple[dspy.Example, ...]
-    notices: tuple[str, ...] = ()
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """Return how many examples each side has."""
-        return len(self.train), len(self.val), len(self.test)
 
 
 def make_examples(
@@ -51,6 +46,7 @@ def make_examples(
     judge: dspy.LM,
     cells: int = CELLS,
     seed: int = 0,
+    prompts: JudgePrompts | None = None,
 ) -> Examples:
     """Return the examples of a stage.
 
@@ -62,19 +58,33 @@ def make_examples(
         judge: answers an unlabelled dev set.
         cells: how many cells to make where the dev set holds none.
         seed: of the cells.
+        prompts: of judges that label; None for those that are written.
 
     Raises:
         ConfigError: the stage needs a dev set, or the dev set has no levels for the judge.
     """
-    if stage == "answers":
-        return _answers(program, _required(devset, stage, "questions, best with answers"), judge)
-    if stage == "judge":
-        return _levels(_required(devset, stage, "questions with their levels"))
-    if stage == "answer-judge":
-        found_in = _required(devset, stage, "two answers in each row, or questions to draw them of")
-        return _pairs(program, found_in, judge)
-    if stage == "keywords":
-        return _lists(_bank(program, devset, seed), cells, seed)
+    judges = Judges(program, prompts)
+    match stage:
+        case "answers":
+            found_in = _required(devset, stage, "questions, best with answers")
+            return _answers(program, found_in, judge, judges)
+        case "judge":
+            return level_examples(_required(devset, stage, "questions with their levels"))
+        case "answer-judge":
+            what = "two answers in each row, or questions to draw them of"
+            return pair_examples(program, _required(devset, stage, what), judge, judges)
+        case "question-judge":
+            what = "questions with their keywords, best with verdicts on them"
+            return question_examples(_required(devset, stage, what), judge, judges)
+        case "keyword-judge" if devset is not None and devset.listed:
+            return list_examples(devset)
+        case "keyword-judge":
+            bank = _bank(program, devset, seed)
+            return drawn_list_examples(
+                program, draw_lists(program, bank, cells, seed), judge, judges
+            )
+        case "keywords":
+            return _lists(_bank(program, devset, seed), cells, seed)
     found = _cells(devset)
     if found is not None:
         return found
@@ -84,7 +94,7 @@ def make_examples(
     for number in range(cells):
         words = rng.sample(bank, min(len(bank), 2 if rng.random() < 0.4 else 1))
         made.append(_cell(words, LEVELS[number % len(LEVELS)].value, number))
-    return _sides(made)
+    return sides_of(made)
 
 
 def _required(devset: DevSet | None, stage: str, what: str) -> DevSet:
@@ -100,7 +110,7 @@ def _required(devset: DevSet | None, stage: str, what: str) -> DevSet:
     return devset
 
 
-def _answers(program: DS2Instruct, devset: DevSet, judge: dspy.LM) -> Examples:
+def _answers(program: DS2Instruct, devset: DevSet, judge: dspy.LM, judges: Judges) -> Examples:
     notices: list[str] = []
     split = split_devset(devset.rows)
     made: list[tuple[dspy.Example, ...]] = []
@@ -108,7 +118,7 @@ def _answers(program: DS2Instruct, devset: DevSet, judge: dspy.LM) -> Examples:
     for side in split:
         labels: Sequence[tuple[str, str] | None] = [(r.answer or "", r.key or "") for r in side]
         if not devset.labelled:
-            labels = reference_answers(program, judge, side)
+            labels = reference_answers(program, judge, side, judges)
         dropped += sum(label is None for label in labels)
         made.append(
             tuple(
@@ -131,49 +141,6 @@ def _asked(row: DevRow) -> dict[str, Any]:
     if row.options:
         asked["options"] = list(row.options)
     return asked
-
-
-def _levels(devset: DevSet) -> Examples:
-    if not all(row.level for row in devset.rows):
-        raise ConfigError.rule(
-            "Compiling failed",
-            unit=devset.source,
-            name="its rows",
-            rule="have a level each, for the stage judge",
-            value=f"{sum(row.level is None for row in devset.rows)} rows without one",
-            todo="Name the column with --columns level=NAME, or use a file that `ds2 devset` wrote.",
-        )
-
-    def example(row: DevRow) -> dspy.Example:
-        parts = (row.context, row.question, lettered(row.options))
-        text = "\n\n".join(part for part in parts if part)
-        return dspy.Example(question=text, label=row.level).with_inputs("question")
-
-    return Examples(*(tuple(map(example, side)) for side in split_devset(devset.rows)))
-
-
-def _pairs(program: DS2Instruct, devset: DevSet, judge: dspy.LM) -> Examples:
-    made: list[tuple[dspy.Example, ...]] = []
-    dropped = 0
-    for side in split_devset(devset.rows):
-        pairs: Sequence[tuple[str, str, bool] | None] = [
-            (*row.pair, bool(row.same)) if row.pair else None for row in side
-        ]
-        if not devset.paired:
-            pairs = reference_pairs(program, judge, side)
-        dropped += sum(pair is None for pair in pairs)
-        made.append(tuple(_pair(row, *pair) for row, pair in zip(side, pairs, strict=True) if pair))
-    labels = [example.label for side in made for example in side]
-    notices = [f"{labels.count('yes')} of {len(labels)} pairs of answers say the same."]
-    if dropped:
-        notices.append(f"{dropped} questions whose draws all had one answer left out.")
-    return Examples(made[0], made[1], made[2], tuple(notices))
-
-
-def _pair(row: DevRow, first: str, second: str, same: bool) -> dspy.Example:
-    label = "yes" if same else "no"
-    example = dspy.Example(question=compared(row), first=first, second=second, label=label)
-    return example.with_inputs("question", "first", "second")
 
 
 def _cells(devset: DevSet | None) -> Examples | None:
@@ -213,15 +180,4 @@ def _lists(bank: list[str], cells: int, seed: int) -> Examples:
             origin=origin.value, seeds=seeds, known=known, count=LIST_SIZE, number=number
         )
         made.append(example.with_inputs("origin", "seeds", "known", "count", "number"))
-    return _sides(made)
-
-
-def _sides(made: Sequence[dspy.Example]) -> Examples:
-    """Cut examples in three sides, in the order of a hash of what they ask."""
-    order = sorted(made, key=_hash)
-    first, second = round(TRAIN * len(order)), round((TRAIN + VAL) * len(order))
-    return Examples(tuple(order[:first]), tuple(order[first:second]), tuple(order[second:]))
-
-
-def _hash(example: dspy.Example) -> str:
-    return content_id(example.toDict())
+    return sides_of(made)

@@ -8,13 +8,13 @@
   answerable (agreement of a small vote); new; and where there are options, that the vote finds one
   right.
 - answers: 1 where the answer equals the one of the dev set, else 0.
-- judge: 1 where the level read is the one of the dev set, else 0.
-- answer-judge: 1 where the verdict on two answers is the one of the dev set, else 0.
+- judge, answer-judge, question-judge, keyword-judge: see `judge_metrics.py`.
 - chain: rows for tokens, see `ChainMetric`.
 
 A metric returns a `Score`, or `Unscored` with the reason: an error of a language model, and a judge
 that gives no verdict, say nothing of the prompt. Judges and votes of a metric run on a language
-model of their own with the prompts as they are written, whatever is being compiled.
+model of their own with the prompts as they are written, whatever is being compiled; prompts for the
+judges may be handed in (`judges.py`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from typing import Any, Protocol
 import dspy
 
 from optimizers.devsets import DevRow, DevSet
+from optimizers.judge_metrics import JudgeMetric, list_metric, pair_metric, question_metric
+from optimizers.judges import JudgePrompts, Judges
+from optimizers.reference import REFERENCE_DRAWS
 from optimizers.scores import Outcome, Score, Unscored
 from optimizers.similarity import NearIndex, folded
 from optimizers.stages import vote_inputs
-from programs.judging import JUDGE_TEMPERATURE, KeywordJudge, LevelJudge, QuestionJudge
+from programs.judging import wanted_line
 from programs.loop import run_sync
 from programs.stopping import fixed
 from programs.synthesis import ChainConfig, DS2Instruct
@@ -44,17 +47,11 @@ METRICS_VERSION = 1
 
 SMALL_VOTE = 3
 CHECK_DRAWS = 5
-REFERENCE_DRAWS = 15
 MIN_PRECISION = 0.9
 PLAIN_CHAIN = 2 / 3  # what the plain prompts have, by the rule of the chain's metric
 _COVERAGE = 0.1
 _CHECKS = 97  # the rollout of judges and checks, which no optimizer uses
 _USED = {"all": 1.0, "some": 0.5, "none": 0.0}
-_WANTED = {
-    KeywordOrigin.CORE: "core keywords of the field",
-    KeywordOrigin.PREREQUISITE: "prerequisites of these keywords: ",
-    KeywordOrigin.ADVANCED: "advanced keywords that build on these: ",
-}
 
 
 class Metric(Protocol):
@@ -78,16 +75,25 @@ class KeywordMetric:
         program: whose task it is.
         lm: the judge's language model.
         questions: dev questions that the keywords should touch; none where there is no dev set.
+        judges: who judges; None for the judges as they are written.
     """
 
     calls = 2
 
-    def __init__(self, program: DS2Instruct, lm: dspy.LM, questions: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        program: DS2Instruct,
+        lm: dspy.LM,
+        questions: Sequence[str] = (),
+        judges: Judges | None = None,
+    ) -> None:
+        judges = judges or Judges(program)
         self.task = program.task
         self.lm = _apart(lm)
-        self.judge = KeywordJudge(_temperature(program))
+        self.judge = judges.keyword
         self._questions = [set(folded(question).split()) for question in questions]
-        self.name = "good keywords of those asked for" + (", and coverage" if questions else "")
+        coverage = ", and coverage" if questions else ""
+        self.name = f"good keywords of those asked for{coverage}{judges.note}"
 
     def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
         """Return the score of one list."""
@@ -105,7 +111,7 @@ class KeywordMetric:
             if key not in seen:
                 seen.add(key)
                 new.append(text)
-        wanted = _WANTED[KeywordOrigin(example.origin)] + ", ".join(example.seeds)
+        wanted = wanted_line(KeywordOrigin(example.origin), example.seeds)
         with dspy.context(lm=self.lm):
             verdict = self.judge(task=task_line(self.task), wanted=wanted, keywords=new)
         if verdict.unscored:
@@ -149,19 +155,26 @@ class InstructionMetric:
         program: whose task it is; its votes are taken with the prompts as they are written.
         lm: the language model of judges and votes.
         known: questions that a new one must not repeat, such as those of the dev set.
+        judges: who judges; None for the judges as they are written.
     """
 
     calls = 4 + SMALL_VOTE
 
-    def __init__(self, program: DS2Instruct, lm: dspy.LM, known: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        program: DS2Instruct,
+        lm: dspy.LM,
+        known: Sequence[str] = (),
+        judges: Judges | None = None,
+    ) -> None:
+        judges = judges or Judges(program)
         self.task = program.task
         self.lm = _apart(lm)
-        temperature = _temperature(program)
-        self.levels = LevelJudge(temperature)
-        self.questions = QuestionJudge(temperature)
-        self.vote = plain_vote(program, SMALL_VOTE)
+        self.levels = judges.level
+        self.questions = judges.question
+        self.vote = judges.in_vote(plain_vote(program, SMALL_VOTE))
         self._known = NearIndex(known)
-        self.name = f"level by a blind judge, demands, agreement of {SMALL_VOTE} draws"
+        self.name = f"level by a blind judge, demands, agreement of {SMALL_VOTE} draws{judges.note}"
 
     def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:  # noqa: ARG002
         """Return the score of one instruction; an unusable one is 0."""
@@ -217,48 +230,6 @@ class AnswerMetric:
         )
 
 
-class JudgeMetric:
-    """Judge the level that a judge reads against the one of the dev set."""
-
-    calls = 0
-    name = "level read as labelled"
-
-    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
-        """Return 1 for the right level, else 0."""
-        if outcome.failed:
-            return Unscored(outcome.failed)
-        if outcome.read is None:
-            return Score(0.0, "The reply named no level in the form asked for.")
-        if outcome.read == example.label:
-            return Score(1.0, "The level is right.")
-        return Score(0.0, f"The level read was {outcome.read}; the right one is {example.label}.")
-
-
-class PairMetric:
-    """Judge the verdict on two answers against the one of the dev set.
-
-    Args:
-        name: who says which verdict is right.
-    """
-
-    calls = 0
-
-    def __init__(self, name: str = "verdict as labelled") -> None:
-        self.name = name
-
-    def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
-        """Return 1 for the right verdict, else 0; a run takes a verdict that is missing for a no."""
-        if outcome.failed:
-            return Unscored(outcome.failed)
-        if outcome.read is None:
-            return Score(0.0, "The reply gave no verdict in the form asked for.")
-        if outcome.read == example.label:
-            return Score(1.0, "The verdict is right.")
-        pair = f"{example.first!r} and {example.second!r}"
-        said = "say the same" if example.label == "yes" else "do not say the same"
-        return Score(0.0, f"The verdict was {outcome.read}; {pair} {said}.")
-
-
 class ChainMetric:
     """Accepted rows for tokens, at a floor of precision.
 
@@ -274,18 +245,25 @@ class ChainMetric:
         program: whose task it is.
         lm: the language model of the check.
         min_precision: the floor, 0 to 1.
+        judges: who compares answers, where a judge does; None for the judge as it is written.
     """
 
     calls = CHECK_DRAWS
 
     def __init__(
-        self, program: DS2Instruct, lm: dspy.LM, *, min_precision: float = MIN_PRECISION
+        self,
+        program: DS2Instruct,
+        lm: dspy.LM,
+        *,
+        min_precision: float = MIN_PRECISION,
+        judges: Judges | None = None,
     ) -> None:
+        judges = judges or Judges(program)
         self.lm = _apart(lm)
-        self.check = plain_vote(program, CHECK_DRAWS)
+        self.check = judges.in_vote(plain_vote(program, CHECK_DRAWS))
         self.min_precision = min_precision
         self.plain_ratio: float | None = None
-        self.name = f"rows for tokens, checked by {CHECK_DRAWS} draws"
+        self.name = f"rows for tokens, checked by {CHECK_DRAWS} draws{judges.note}"
 
     def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:  # noqa: ARG002
         """Return the score of one unit; `parts` holds `accepted`, `right` and `tokens`."""
@@ -340,10 +318,10 @@ def plain_vote(program: DS2Instruct, draws: int) -> SelfConsistency:
 
 
 def reference_answers(
-    program: DS2Instruct, lm: dspy.LM, rows: Sequence[DevRow]
+    program: DS2Instruct, lm: dspy.LM, rows: Sequence[DevRow], judges: Judges | None = None
 ) -> list[tuple[str, str] | None]:
     """Return answer and key of the majority of fifteen draws for each row; None without one."""
-    vote = plain_vote(program, REFERENCE_DRAWS)
+    vote = (judges or Judges(program)).in_vote(plain_vote(program, REFERENCE_DRAWS))
     found: list[tuple[str, str] | None] = []
     with dspy.context(lm=_apart(lm)):
         for row in rows:
@@ -361,47 +339,50 @@ def metric_for(
     devset: DevSet | None,
     *,
     min_precision: float = MIN_PRECISION,
+    prompts: JudgePrompts | None = None,
 ) -> Metric:
-    """Return the metric of a stage; judges and checks of it use the language model `judge`."""
+    """Return the metric of a stage; judges and checks of it use the language model `judge`.
+
+    Args:
+        stage: one of `optimizers.stages.STAGES`.
+        program: whose task and temperatures it is.
+        judge: the language model.
+        devset: the dev set, where there is one.
+        min_precision: the floor of the chain's precision.
+        prompts: of judges that were compiled; None for those that are written.
+    """
+    judges = Judges(program, prompts)
     questions = [row.question for row in devset.rows] if devset is not None else []
     match stage:
         case "keywords":
-            return KeywordMetric(program, judge, questions)
+            return KeywordMetric(program, judge, questions, judges)
         case "instructions":
-            return InstructionMetric(program, judge, questions)
+            return InstructionMetric(program, judge, questions, judges)
         case "answers" if devset is not None:
-            return answer_metric(devset)
+            return answer_metric(devset, judges.note if program.config.merger == "judge" else "")
         case "judge":
             return JudgeMetric()
         case "answer-judge" if devset is not None:
-            return pair_metric(devset)
+            return pair_metric(devset, judges)
+        case "question-judge" if devset is not None:
+            return question_metric(devset, judges)
+        case "keyword-judge":
+            return list_metric(devset, judges)
         case "chain":
-            return ChainMetric(program, judge, min_precision=min_precision)
+            return ChainMetric(program, judge, min_precision=min_precision, judges=judges)
     raise ValueError(f"no metric for {stage!r}")
 
 
-def answer_metric(devset: DevSet) -> AnswerMetric:
+def answer_metric(devset: DevSet, note: str = "") -> AnswerMetric:
     """Return the metric of answers for a dev set; its name says how far it can be believed."""
     if not devset.labelled:
         return AnswerMetric(
             f"agreement with the majority of {REFERENCE_DRAWS} draws of the same model "
-            "(self-consistency, not accuracy)"
+            f"(self-consistency, not accuracy){note}"
         )
     if devset.labelled_by:
         return AnswerMetric("agreement with self-labels (not accuracy)")
     return AnswerMetric("accuracy")
-
-
-def pair_metric(devset: DevSet) -> PairMetric:
-    """Return the metric of the judge of answers; its name says how far it can be believed."""
-    if not devset.paired:
-        return PairMetric(
-            f"agreement with the majority of {REFERENCE_DRAWS} verdicts of the judge model "
-            "(self-consistency, not accuracy)"
-        )
-    if devset.labelled_by:
-        return PairMetric("agreement with self-labels (not accuracy)")
-    return PairMetric()
 
 
 def _winner(vote: Vote) -> tuple[str, str] | None:
@@ -413,10 +394,6 @@ def _winner(vote: Vote) -> tuple[str, str] | None:
 def _apart(lm: dspy.LM) -> dspy.LM:
     """Return the language model with sample numbers of its own: a check repeats no draw it checks."""
     return lm.copy(rollout_id=_CHECKS)
-
-
-def _temperature(program: DS2Instruct) -> float | None:
-    return JUDGE_TEMPERATURE if program.config.temperatures.answers else None
 
 
 def _copied(made: Instruction, shown: Sequence[str]) -> bool:

@@ -9,15 +9,13 @@ from typing import Any
 import dspy
 
 from optimizers.devsets import DevRow
-from optimizers.metrics import REFERENCE_DRAWS
-from programs.judging import JUDGE_TEMPERATURE
+from optimizers.reference import REFERENCE_DRAWS, ROLLOUT, verdicts
 from programs.meaning import Judge, Pair
 from programs.stopping import fixed
 from programs.synthesis import ChainConfig, DS2Instruct
 from programs.voting import SelfConsistency
 
 PAIR_DRAWS = 5
-_ROLLOUT = 128  # and those after it, which no optimizer and no other check uses
 
 
 class _Apart:
@@ -30,12 +28,12 @@ class _Apart:
 
 
 def reference_pairs(
-    program: DS2Instruct, lm: dspy.LM, rows: Sequence[DevRow]
+    program: DS2Instruct, lm: dspy.LM, rows: Sequence[DevRow], judge: Judge
 ) -> list[tuple[str, str, bool] | None]:
     """Return two answers to each row that a run would have compared, and whether they say the same.
 
     Of five draws the two answers given most often, their keys being different; the verdict is the
-    majority of fifteen of the judge as it is written. None where all draws have one key.
+    majority of fifteen of `judge`. None where all draws have one key, or no verdict could be had.
     """
     config = ChainConfig(
         policy=fixed(PAIR_DRAWS, 0.5),
@@ -44,8 +42,7 @@ def reference_pairs(
         merger=_Apart(),
     )
     vote = DS2Instruct(program.task, config).vote
-    temperature = JUDGE_TEMPERATURE if config.temperatures.answers else None
-    return [_reference_pair(vote, Judge(temperature), lm, row) for row in rows]
+    return [_reference_pair(vote, judge, lm, row) for row in rows]
 
 
 def _reference_pair(
@@ -54,18 +51,18 @@ def _reference_pair(
     asked: dict[str, Any] = {"question": row.question}
     if row.context:
         asked["context"] = row.context
-    with dspy.context(lm=lm.copy(rollout_id=_ROLLOUT)):
+    with dspy.context(lm=lm.copy(rollout_id=ROLLOUT)):
         samples = vote(**asked).vote.samples
     said = {s.key: s.answer for s in samples if s.key is not None and s.answer is not None}
     often = Counter(s.key for s in samples if s.key is not None).most_common(2)
     if len(often) < 2:
         return None
     first, second = (str(said[key]) for key in sorted(str(key) for key, _ in often))
-    yes = 0
-    for number in range(REFERENCE_DRAWS):
-        with dspy.context(lm=lm.copy(rollout_id=_ROLLOUT + number)):
-            yes += judge(question=compared(row), first=first, second=second).same
-    return first, second, yes > REFERENCE_DRAWS / 2
+    said_of = {"question": compared(row), "first": first, "second": second}
+    found = verdicts(judge, lm, **said_of)
+    if not found:
+        return None
+    return first, second, sum(verdict.same for verdict in found) > REFERENCE_DRAWS / 2
 
 
 def compared(row: DevRow) -> str:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import dspy
 
 from optimizers.devsets import TRAIN, VAL
-from optimizers.examples import Examples
+from optimizers.sides import Examples
 from signatures.errors import ConfigError
 
 MAX_DEMOS = 3

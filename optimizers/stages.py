@@ -18,7 +18,7 @@ from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError,
 from programs.answers import AnswerDraw
 from programs.equivalence import read_answer
 from programs.instructions import InstructionWriter
-from programs.judging import LevelJudge
+from programs.judging import KeywordJudge, LevelJudge, QuestionJudge, faults_of
 from programs.keywords import Ask, KeywordExpansion
 from programs.loop import run_sync
 from programs.meaning import Judge
@@ -27,11 +27,15 @@ from programs.synthesis import DS2Instruct
 from programs.voting import SelfConsistency
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError, DS2Error
+from signatures.keywords import task_line
 from signatures.receipts import collect
 from signatures.records import KeywordOrigin
-from signatures.task import AnswerFormat
+from signatures.task import AnswerFormat, TaskSpec
 
-STAGES = ("keywords", "instructions", "answers", "judge", "answer-judge", "chain")
+STAGES = (
+    "keywords", "instructions", "answers", "judge", "answer-judge", "question-judge",
+    "keyword-judge", "chain",
+)  # fmt: skip
 
 
 class SearchStopped(BaseException):
@@ -260,6 +264,38 @@ class AnswerJudgeStage(Stage):
         return {"read": verdict.read, "reason": verdict.reason}
 
 
+class QuestionJudgeStage(Stage):
+    """Whether a `question` uses its `keywords` and is self-contained, as the judge reads it."""
+
+    def __init__(self, judge: QuestionJudge, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.judge = judge
+
+    async def work(self, *, question: str, keywords: Sequence[str]) -> dict[str, Any]:
+        """Return `keywords_used` and `self_contained`, None where the reply gave none, and `reason`."""
+        verdict = await self.judge.acall(question=question, keywords=list(keywords))
+        return {
+            "keywords_used": verdict.keywords_used,
+            "self_contained": verdict.self_contained,
+            "reason": verdict.reason,
+        }
+
+
+class KeywordJudgeStage(Stage):
+    """The faults of a list of `keywords`, of which `wanted` says what was asked for."""
+
+    def __init__(self, judge: KeywordJudge, task: TaskSpec, gate: Gate | None = None) -> None:
+        super().__init__(gate)
+        self.judge = judge
+        self.task = task
+
+    async def work(self, *, wanted: str, keywords: Sequence[str]) -> dict[str, Any]:
+        """Return what was `read` of each keyword, see `faults_of`; None where the reply gave nothing."""
+        asked = list(keywords)
+        verdict = await self.judge.acall(task=task_line(self.task), wanted=wanted, keywords=asked)
+        return {"read": None if verdict.unscored else faults_of(asked, verdict)}
+
+
 class ChainStage(Stage):
     """One row: an instruction is written and voted on."""
 
@@ -303,24 +339,40 @@ def stage_of(program: DS2Instruct, name: str, gate: Gate | None = None) -> Stage
             draw = program.vote.draw
             return AnswerStage(draw, program.task.answer, program.config.temperatures, gate)
         case "judge":
-            return JudgeStage(program.level_judge, gate)
+            return JudgeStage(_held(program, "level_judge"), gate)
         case "answer-judge":
             return AnswerJudgeStage(_answer_judge(program), gate)
+        case "question-judge":
+            return QuestionJudgeStage(_held(program, "question_judge"), gate)
+        case "keyword-judge":
+            return KeywordJudgeStage(_held(program, "keyword_judge"), program.task, gate)
         case "chain":
             return ChainStage(program.writer, program.vote, gate)
         case _:
             raise ValueError(name)
 
 
+def _held(program: DS2Instruct, name: str) -> Any:
+    """Return a judge that a program holds by that name."""
+    if not getattr(program.config, name):
+        raise _lacking(program, name.replace("_", " "), None, f"ChainConfig({name}=True)")
+    return getattr(program, name)
+
+
 def _answer_judge(program: DS2Instruct) -> Judge:
     judge = program.vote.judge
     if not isinstance(judge, Judge):
-        raise ConfigError.rule(
-            "Compiling failed",
-            unit=program.task.name,
-            name="the program",
-            rule="hold the judge of answers",
-            value=None if judge is None else type(judge).__name__,
-            todo="Build it with ChainConfig(merger='judge').",
-        )
+        value = None if judge is None else type(judge).__name__
+        raise _lacking(program, "judge of answers", value, "ChainConfig(merger='judge')")
     return judge
+
+
+def _lacking(program: DS2Instruct, what: str, value: object, config: str) -> ConfigError:
+    return ConfigError.rule(
+        "Compiling failed",
+        unit=program.task.name,
+        name="the program",
+        rule=f"hold the {what}",
+        value=value,
+        todo=f"Build it with {config}.",
+    )

@@ -16,9 +16,16 @@ from programs.loop import run_sync
 from programs.sampling import call_config
 from signatures.bloom import BloomLevel
 from signatures.judging import BloomLevelOf, KeywordCheck, QuestionCheck
+from signatures.records import KeywordOrigin
 
 TRIES = 2  # the first draw, and one more where it gives no verdict
 JUDGE_TEMPERATURE = 0.1
+FAULTS = ("off_task", "wrong_direction", "wrong_grain")  # of a keyword, the gravest first
+_WANTED = {
+    KeywordOrigin.CORE: "core keywords of the field",
+    KeywordOrigin.PREREQUISITE: "prerequisites of these keywords: ",
+    KeywordOrigin.ADVANCED: "advanced keywords that build on these: ",
+}
 
 
 class _Judge(dspy.Module):
@@ -98,3 +105,20 @@ class KeywordJudge(_Judge):
     async def aforward(self, task: str, wanted: str, keywords: Sequence[str]) -> dspy.Prediction:
         """Return the verdict on the keywords of one list."""
         return await self.ask(task=task, wanted=wanted, keywords="\n".join(keywords))
+
+
+def wanted_line(origin: KeywordOrigin, seeds: Sequence[str]) -> str:
+    """Return what a list was asked for, as a judge of keywords is told it."""
+    return _WANTED[origin] + ", ".join(seeds)
+
+
+def faults_of(keywords: Sequence[str], verdict: dspy.Prediction) -> tuple[str, ...]:
+    """Return the fault of each keyword by a verdict of `KeywordJudge`, the first of `FAULTS` that it
+    is listed under, or an empty string for a sound one; case and spaces around it do not count."""
+    listed = {
+        name: {str(text).strip().casefold() for text in verdict[name] or ()} for name in FAULTS
+    }
+    return tuple(
+        next((name for name in FAULTS if text.strip().casefold() in listed[name]), "")
+        for text in keywords
+    )

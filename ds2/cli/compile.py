@@ -28,7 +28,11 @@ def compile_command(
         str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
     ],
     stage: Annotated[
-        str, typer.Option(help="keywords, instructions, answers, judge, answer-judge or chain.")
+        str,
+        typer.Option(
+            help="keywords, instructions, answers, judge, answer-judge, question-judge, keyword-judge "
+            "or chain."
+        ),
     ] = "answers",
     optimizer: Annotated[
         str,
@@ -40,7 +44,8 @@ def compile_command(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="JSONL, Parquet, a datasets folder or a Hub name; answers and judges need one.",
+            help="JSONL, Parquet, a datasets folder or a Hub name; answers and judges need one, all "
+            "but keyword-judge.",
             rich_help_panel=_DATA,
         ),
     ] = None,

@@ -42,6 +42,12 @@ from signatures.task import TaskSpec
 
 MANIFEST_NAME = "manifest.json"
 DIFF_NAME = "prompts.diff"
+# The judges that a program holds to be compiled, by the stage.
+_HELD = {
+    "judge": "level_judge",
+    "question-judge": "question_judge",
+    "keyword-judge": "keyword_judge",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,9 @@ class CompileRequest:
 
     Args:
         task: the task.
-        stage: what is compiled; `judge` has the program hold a blind judge of levels, `answer-judge`
-            wants a configuration with the merger `judge`.
+        stage: what is compiled; `judge` has the program hold a blind judge of levels,
+            `question-judge` and `keyword-judge` theirs; `answer-judge` wants a configuration with the
+            merger `judge`.
         config: the settings that shape the chain (policy, temperatures, adapter, merger, seed).
         engine: which models, and how they are reached.
         judge_model: judges and checks; None for the model of the stage.
@@ -136,7 +143,8 @@ def compile_program(request: CompileRequest, resolve: Resolver | None = None) ->
         DS2Error: the model, or the program to begin with, is not as it must be.
     """
     backends = backends_for(_run_request(request), resolve)
-    return build_program(_run_request(request), backends, level_judge=request.stage == "judge")
+    judges = [_HELD[request.stage]] if request.stage in _HELD else []
+    return build_program(_run_request(request), backends, judges=judges)
 
 
 @contextmanager

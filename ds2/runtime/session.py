@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -152,11 +152,11 @@ def expansion_shape(config: RunConfig) -> ExpansionShape:
 
 
 def build_program(
-    request: RunRequest, backends: Mapping[str, Backend], *, level_judge: bool = False
+    request: RunRequest, backends: Mapping[str, Backend], *, judges: Collection[str] = ()
 ) -> DS2Instruct:
     """Return the chain for a request, compiled prompts loaded, without language models yet.
 
-    With `level_judge` it holds a blind judge of Bloom's levels.
+    It holds the `judges` that are named, of `programs.synthesis.JUDGES`.
     """
     answers = backends["answers"]
     config = request.config
@@ -178,7 +178,9 @@ def build_program(
             model=answers.model,
             merger="judge" if merges_by_judge(request) else None,
             max_tokens_cap=request.engine.max_tokens_cap,
-            level_judge=level_judge or config.verify_level,
+            level_judge="level_judge" in judges or config.verify_level,
+            question_judge="question_judge" in judges,
+            keyword_judge="keyword_judge" in judges,
         ),
     )
     if request.program is not None:

@@ -195,7 +195,7 @@ def test_pairs_that_cannot_be_used_are_told_by_their_line(
     [
         (
             ("--stage", "writer"),
-            "be one of keywords, instructions, answers, judge, answer-judge, chain",
+            "be one of keywords, instructions, answers, judge, answer-judge, question-judge",
         ),
         (("--optimizer", "adam"), "be one of bootstrap, random-search"),
         ((), "--devset must be given for this stage"),

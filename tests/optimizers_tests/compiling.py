@@ -22,7 +22,7 @@ from optimizers.search import Models
 from programs.equivalence import read_answer
 from programs.instructions import InstructionWriter
 from programs.stopping import fixed
-from programs.synthesis import ChainConfig, DS2Instruct
+from programs.synthesis import JUDGES, ChainConfig, DS2Instruct
 from signatures.bloom import LEVELS
 from signatures.task import load_task
 
@@ -37,7 +37,8 @@ def adapter() -> dspy.Adapter:
 
 
 def program(draws: int = 3) -> DS2Instruct:
-    return DS2Instruct(GSM8K, ChainConfig(policy=fixed(draws, 0.6), level_judge=True))
+    judges: dict[str, Any] = dict.fromkeys(JUDGES, True)
+    return DS2Instruct(GSM8K, ChainConfig(policy=fixed(draws, 0.6), **judges))
 
 
 def judging_program() -> DS2Instruct:

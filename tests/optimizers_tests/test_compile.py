@@ -70,7 +70,8 @@ def test_every_optimizer_works_on_every_stage(
     assert capsys.readouterr() == ("", "")  # DSPy prints, draws and logs
     # Only the prompts of this stage may change, and what changed can be saved and loaded.
     ours = {"answers": "vote.draw", "instructions": "writer", "judge": "level_judge"}
-    ours |= {"answer-judge": "vote.judge"}
+    ours |= {"answer-judge": "vote.judge", "question-judge": "question_judge"}
+    ours |= {"keyword-judge": "keyword_judge"}
     before, after = plain, found.program.prompts()
     changed = [name for name in before if before[name] != after[name]]
     wanted = ("writer", "vote.draw") if stage == "chain" else (ours.get(stage, stage),)
@@ -376,7 +377,7 @@ def test_every_optimizer_that_suffices_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "optimizer", "said"),
-    [("writer", "gepa", "be one of keywords, instructions, answers, judge, answer-judge, chain"),
+    [("writer", "gepa", "be one of keywords, instructions, answers, judge, answer-judge, question"),
      ("answers", "adam", "be one of bootstrap, random-search, bootstrap-optuna, mipro, gepa")],
 )  # fmt: skip
 def test_unknown_names_are_answered_with_the_list(stage: str, optimizer: str, said: str) -> None:

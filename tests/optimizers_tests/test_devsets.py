@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 
 from optimizers.devsets import (
     DevRow,
+    DevSet,
     leaks,
     load_devset,
     parse_columns,
     refuse_overlap,
     split_devset,
 )
+from optimizers.labels import ListLabel, QuestionLabel
 from optimizers.similarity import NearIndex, clusters, folded
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
@@ -107,6 +110,104 @@ def test_what_is_wrong_is_named_with_its_line(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         load_devset(jsonl(tmp_path / "d.jsonl", *rows), task)
+
+
+CHECK = {
+    "question": "2 + 2?",
+    "keywords": ["sums"],
+    "keywords_used": "all",
+    "self_contained": "yes",
+}
+LISTED = {
+    "wanted": "core keywords of the field", "keywords": ["sums", "bees", "maths"],
+    "off_task": ["bees"], "wrong_direction": [], "wrong_grain": ["Maths"],
+}  # fmt: skip
+
+
+def test_verdicts_on_questions_and_on_lists_are_read(tmp_path: Path) -> None:
+    checked = load_devset(jsonl(tmp_path / "c.jsonl", {**CHECK, "self_contained": True}), GSM8K)
+    assert (checked.checked, checked.listed, checked.labelled) == (True, False, False)
+    assert checked.rows[0].check == ("all", "yes")
+    listed = load_devset(jsonl(tmp_path / "l.jsonl", LISTED), MEDQA)  # no options are wanted here
+    assert (listed.checked, listed.listed) == (False, True)
+    assert listed.rows[0].keywords == ("sums", "bees", "maths")
+    assert listed.rows[0].faults == ("core keywords of the field", ("", "off_task", "wrong_grain"))
+    text = {**LISTED, "keywords": "sums; bees\nmaths", "off_task": "bees", "wrong_grain": "maths"}
+    again = load_devset(jsonl(tmp_path / "t.jsonl", text), GSM8K)
+    assert again.rows[0].faults == listed.rows[0].faults
+    assert again.id == listed.id
+
+
+def test_lists_are_split_by_what_stands_in_them(tmp_path: Path) -> None:
+    names = [f"the {a} of {b} and {a}{b}" for a in NAMES for b in NAMES[:6]]
+    rows = [{**LISTED, "keywords": [name, "bees", "maths"]} for name in names]
+    found = load_devset(jsonl(tmp_path / "l.jsonl", *rows), GSM8K)
+    assert all(len(side) > 5 for side in split_devset(found.rows))
+
+
+@pytest.mark.parametrize("column", ["keywords", "check", "faults"])
+def test_the_hash_of_a_set_is_of_all_that_is_in_it(column: str) -> None:
+    one = DevRow("2 + 2?", keywords=("sums",))
+    changes = {"keywords": ("pairs",), "check": QuestionLabel("all", "no"),
+               "faults": ListLabel("core", ("",))}  # fmt: skip
+    other = replace(one, **{column: changes[column]})
+    ids = [DevSet("d", (row,), labelled=False).id for row in (one, other)]
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            {**CHECK, "keywords_used": "most"},
+            r"all, some or none as `keywords_used` \(d.jsonl, line 2",
+        ),
+        (
+            {**CHECK, "self_contained": "maybe"},
+            r"yes or no as `self_contained` \(d.jsonl, line 2\)",
+        ),
+        ({**CHECK, "self_contained": None}, r"`self_contained` in each row \(d.jsonl, line 2\)"),
+        ({**CHECK, "keywords": []}, r"have `keywords`, .* in each row \(d.jsonl, line 2\)"),
+        ({**CHECK, "keywords": {"a": 1}}, r"a list as `keywords` \(d.jsonl, line 2\)"),
+        ({"question": "3?"}, r"`self_contained` in each row \(d.jsonl, line 2\)"),
+    ],
+    ids=["used", "own", "no verdict", "no keywords", "no list", "nothing"],
+)
+def test_a_verdict_on_a_question_that_cannot_be_read_is_named_with_its_line(
+    tmp_path: Path, row: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_devset(jsonl(tmp_path / "d.jsonl", CHECK, row), GSM8K)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({**LISTED, "off_task": ["wasps"]}, r"`off_task` keywords of that row.*d.jsonl, line 2"),
+        ({**LISTED, "wrong_direction": ["bees"]}, r"each under one fault \(d.jsonl, line 2\)"),
+        ({**LISTED, "off_task": 3}, r"a list as `off_task` \(d.jsonl, line 2\)"),
+        (
+            {**LISTED, "wanted": " "},
+            r"have `wanted` and `keywords` in each row \(d.jsonl, line 2\)",
+        ),
+        ({**LISTED, "keywords": []}, r"have `wanted` and `keywords` in each row"),
+    ],
+    ids=["not in the list", "two faults", "no list", "not asked for", "empty"],
+)
+def test_a_list_that_cannot_be_read_is_named_with_its_line(
+    tmp_path: Path, row: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_devset(jsonl(tmp_path / "d.jsonl", LISTED, row), GSM8K)
+
+
+def test_lists_need_all_columns_of_a_verdict(tmp_path: Path) -> None:
+    short = {name: value for name, value in LISTED.items() if name != "wrong_grain"}
+    with pytest.raises(ConfigError, match=r"have the columns wrong_grain"):
+        load_devset(jsonl(tmp_path / "d.jsonl", short), GSM8K)
+    columns = parse_columns("keywords=words,wrong_grain=coarse")
+    named = {**short, "words": LISTED["keywords"], "coarse": ["maths"]}
+    assert load_devset(jsonl(tmp_path / "e.jsonl", named), GSM8K, columns=columns).listed
 
 
 def test_of_many_unreadable_answers_the_first_are_shown_and_the_rest_counted(
