@@ -311,6 +311,17 @@ class DS2Instruct(dspy.Module):
                 predictor.signature, predictor.demos = loaded[name].signature, loaded[name].demos
 
 
+def judges_in(path: str | Path) -> frozenset[str]:
+    """Return which judges a file that `save` wrote holds: of `JUDGES`, and `vote.judge`.
+
+    Raises:
+        ProgramError: it cannot be read.
+    """
+    states = _read_program(Path(path)).get("program")
+    names = {name.rpartition(".")[0] for name in states} if isinstance(states, dict) else set()
+    return frozenset(names & {*JUDGES, "vote.judge"})
+
+
 def _outcome(**parts: Any) -> dspy.Prediction:
     return dspy.Prediction(
         **{"row": None, "rejection": None, "instruction": None, "vote": None, **parts}

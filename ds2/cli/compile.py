@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from optimizers.compile import Compiled, Job
     from optimizers.devsets import DevSet
     from optimizers.evaluating import Progress
+    from optimizers.judges import JudgePrompts
     from signatures.task import TaskSpec
 
 NO_GAIN = 4  # the exit code of --require-gain
@@ -87,6 +88,14 @@ def compile_command(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides every choice of the search.")] = 0,
     program: Annotated[Path | None, typer.Option(help="Compiled prompts to begin with.")] = None,
+    judge_program: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compiled judges: their prompts for the judges inside the metric.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The folder is runs/NAME; made of the options if not given.")
     ] = None,
@@ -177,6 +186,7 @@ def compile_command(
         judge_model=judge_model,
         proposer_model=proposer_model,
         program=program,
+        judge_program=judge_program,
         budget=BudgetConfig.build(
             budget_calls=budget_calls, budget_tokens=budget_tokens, budget_usd=budget_usd
         ),
@@ -192,6 +202,7 @@ def compile_command(
         repeats=repeats,
         threads=concurrency,
         min_precision=min_precision,
+        judge_prompts=_judge_prompts(request),
     )
     most = check_job(job).most
     if not quiet:
@@ -200,6 +211,16 @@ def compile_command(
     _show(job, compiled, said, request.out, as_json=as_json)
     if require_gain and not compiled.gained:
         raise typer.Exit(NO_GAIN)
+
+
+def _judge_prompts(request: CompileRequest) -> JudgePrompts | None:
+    from ds2.runtime.compiling import judge_program
+    from optimizers.judges import JudgePrompts
+    from programs.synthesis import judges_in
+
+    if request.judge_program is None or (loaded := judge_program(request)) is None:
+        return None
+    return JudgePrompts(loaded, judges_in(request.judge_program))
 
 
 def _devset(
@@ -229,7 +250,8 @@ def _compile(job: Job, request: CompileRequest, *, quiet: bool) -> tuple[Compile
             identity = _identity(job, request, session)
             session.claim(identity)
             compiled = _run(job, session, progress, watcher)
-            said = manifest(job, compiled, session, identity, time.monotonic() - began_s)
+            wall_s = time.monotonic() - began_s
+            said = manifest(job, compiled, session, identity, wall_s, request.judge_program)
             write_compiled(request.out, compiled.program, said, compiled.diff)
     except KeyboardInterrupt:
         typer.echo(
@@ -256,7 +278,9 @@ def _identity(job: Job, request: CompileRequest, session: CompileSession) -> dic
 
     from optimizers.metrics import METRICS_VERSION
 
-    return {
+    # Only where they were given: what was compiled before there were any goes on.
+    judges = {} if job.judge_prompts is None else {"judges": job.judge_prompts.id}
+    return judges | {
         "task": request.task.model_dump(mode="json"),
         "config": request.config.model_dump(mode="json"),
         "stage": job.stage,

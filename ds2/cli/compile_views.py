@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ds2.runtime.compiling import CompileSession
     from optimizers.compile import Compiled, Job
     from optimizers.evaluating import Progress
@@ -65,11 +67,16 @@ def line(progress: Progress) -> str:
 
 
 def manifest(
-    job: Job, compiled: Compiled, session: CompileSession, identity: dict[str, Any], wall_s: float
+    job: Job,
+    compiled: Compiled,
+    session: CompileSession,
+    identity: dict[str, Any],
+    wall_s: float,
+    judge_program: Path | None = None,
 ) -> dict[str, Any]:
     """Return what `manifest.json` says; what is unknown, such as a price, is null."""
     usage = session.usage()
-    devset, gain = job.devset, compiled.gain
+    devset, gain, judges = job.devset, compiled.gain, job.judge_prompts
     return {
         "task": job.program.task.name,
         "stage": job.stage,
@@ -88,6 +95,9 @@ def manifest(
         },
         "examples": dict(zip(("train", "val", "test"), compiled.sizes, strict=True)),
         "metric": {"name": compiled.metric, "id": compiled.metric_id},
+        "judge_program": None
+        if judges is None
+        else {"source": str(judge_program), "id": judges.id, "judges": sorted(judges.held)},
         "signatures": compiled.program.signatures_hash(),
         "prompts": {
             "before": job.program.fingerprint(),

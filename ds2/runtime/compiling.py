@@ -36,7 +36,7 @@ from ds2.runtime.session import (
 from ds2.runtime.stopping import current
 from ds2.store import RunStore, Usage
 from programs.loop import run_sync
-from programs.synthesis import DS2Instruct
+from programs.synthesis import JUDGES, DS2Instruct, judges_in
 from signatures.errors import RunStoppedError, StoreError
 from signatures.task import TaskSpec
 
@@ -65,6 +65,7 @@ class CompileRequest:
         proposer_model: writes new instructions; None for the model of the stage.
         out: the folder.
         program: prompts to begin with; None takes them as they are written.
+        judge_program: prompts of the judges inside the metric; None likewise.
         budget: what it may use, over its life.
     """
 
@@ -76,6 +77,7 @@ class CompileRequest:
     judge_model: str | None = None
     proposer_model: str | None = None
     program: Path | None = None
+    judge_program: Path | None = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
 
@@ -143,8 +145,22 @@ def compile_program(request: CompileRequest, resolve: Resolver | None = None) ->
         DS2Error: the model, or the program to begin with, is not as it must be.
     """
     backends = backends_for(_run_request(request), resolve)
-    judges = [_HELD[request.stage]] if request.stage in _HELD else []
+    judges = {_HELD[request.stage]} if request.stage in _HELD else set()
+    if request.program is not None:
+        judges |= judges_in(request.program)  # those compiled before are kept
     return build_program(_run_request(request), backends, judges=judges)
+
+
+def judge_program(request: CompileRequest, resolve: Resolver | None = None) -> DS2Instruct | None:
+    """Return the program that has the prompts of the judges inside the metric, if one was given.
+
+    Raises:
+        DS2Error: it cannot be read, is of another task, or was made for other signatures.
+    """
+    if request.judge_program is None:
+        return None
+    run = replace(_run_request(request), program=request.judge_program)
+    return build_program(run, backends_for(run, resolve), judges=tuple(JUDGES))
 
 
 @contextmanager
