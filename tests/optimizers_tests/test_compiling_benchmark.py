@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compiling import Given, Results, at_least
+from benchmarks.compiling import (
+    KEYWORD_JUDGE,
+    QUESTION_JUDGE,
+    Given,
+    Results,
+    at_least,
+    examples_of,
+)
+from programs.judging import FAULTS
 
 
 def test_what_was_found_is_not_done_again_and_other_settings_are_apart(tmp_path: Path) -> None:
@@ -32,3 +40,15 @@ def test_the_chance_of_so_many_claims_is_that_of_the_level_of_the_interval(
     claims: int, compiles: int, chance: float
 ) -> None:
     assert at_least(claims, compiles) == pytest.approx(chance, abs=0.005)
+
+
+def test_the_sets_for_the_judges_hold_every_verdict() -> None:
+    questions = examples_of(QUESTION_JUDGE, 24)
+    assert questions.checked
+    labels = [row.check for row in questions.rows if row.check is not None]
+    assert {label.keywords_used for label in labels} == {"all", "some", "none"}
+    assert {label.self_contained for label in labels} == {"yes", "no"}
+    lists = examples_of(KEYWORD_JUDGE, 12)
+    assert lists.listed
+    faults = {fault for row in lists.rows if row.faults is not None for fault in row.faults.faults}
+    assert faults == {"", *FAULTS}

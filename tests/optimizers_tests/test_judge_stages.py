@@ -34,7 +34,6 @@ from optimizers.reference import REFERENCE_DRAWS
 from programs.judging import faults_of
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError
-from signatures.keywords import task_line
 
 JUDGING = ("question-judge", "keyword-judge")
 
@@ -182,9 +181,3 @@ def test_a_judge_of_questions_needs_keywords_and_one_of_keywords_no_dev_set() ->
 def test_keyword_lists_are_no_dev_set_of_another_stage(stage: str) -> None:
     with pytest.raises(ConfigError, match="hold questions, for the stage"):
         compiled(stage, "bootstrap", devset=listed(20))
-
-
-def test_the_faults_of_a_list_are_those_of_the_task_it_is_for() -> None:
-    rows = listed(6).rows
-    assert any(row.faults and "off_task" in row.faults.faults for row in rows)
-    assert task_line(program().task).startswith("grade-school")
