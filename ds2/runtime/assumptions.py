@@ -17,7 +17,7 @@ from typing import Literal
 from ds2.engines.base import Backend
 from ds2.runtime.foresight import Profile, ProfileDraw, StageUse, UnitSample, profile_of
 from ds2.runtime.growth import Kind, Lister, Lists, play_growth
-from ds2.runtime.voteplay import Voter, play_vote
+from ds2.runtime.voteplay import Voter, play_vote, remembering
 from programs.keywords import ExpansionShape
 from programs.stopping import parse_policy
 
@@ -150,15 +150,15 @@ def from_assumptions(given: Given, assumed: Assumptions | None = None) -> Profil
 def shared_requests(given: Given, seed: int = 0) -> dict[str, float]:
     """Return the requests for each answer drawn, where the draws of a wave share one."""
     rng = random.Random(f"{seed}/shared")
-    policy = parse_policy(given.policy)
-    played = [play_vote(policy, given.voter, rng) for _ in range(10 * QUESTIONS)]
+    decide = remembering(parse_policy(given.policy))
+    played = [play_vote(decide, given.voter, rng) for _ in range(10 * QUESTIONS)]
     return {"answers": sum(v.requests for v in played) / sum(v.draws for v in played)}
 
 
 class _Drawing:
     def __init__(self, given: Given, assumed: Assumptions) -> None:
         self._given, self._assumed = given, assumed
-        self._policy = parse_policy(given.policy)
+        self._decide = remembering(parse_policy(given.policy))
 
     def profile(self, rng: random.Random) -> Profile:
         """Return what is believed of one possible run."""
@@ -178,7 +178,7 @@ class _Drawing:
                 use["judge"] = calls["level"].times(again)
                 passed = rng.random() < on_level
             if passed:
-                vote = play_vote(self._policy, voter, rng)
+                vote = play_vote(self._decide, voter, rng)
                 draws, requests = draws + vote.draws, requests + vote.requests
                 use["answers"] = self._drawn(calls["answers"], vote.draws, vote.requests, again)
                 if vote.compared:

@@ -110,16 +110,17 @@ def _play(
     rng: random.Random,
 ) -> Started:
     groups = [_Group(need, rate, []) for need, rate in zip(needs, rates, strict=True)]
+    turns = range(len(groups))
     flights: list[tuple[float, int, int, bool]] = []
     now = 0.0
     good, ended = known
     while any(group.kept < group.need for group in groups) and ended - known[1] < most:
         believed = (good + PRIOR_ACCEPTED) / (ended + PRIOR_DECIDED)
         while len(flights) < concurrency:
-            free = [i for i, group in enumerate(groups) if group.may_start(believed)]
-            if not free:
+            behind = sorted(turns, key=lambda turn: len(groups[turn].outcomes))
+            chosen = next((turn for turn in behind if groups[turn].may_start(believed)), None)
+            if chosen is None:
                 break
-            chosen = min(free, key=lambda i: len(groups[i].outcomes))
             group = groups[chosen]
             row = rng.random() < group.rate
             takes = rng.uniform(0.5, 1.5) * (1.0 if row else slower)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from ds2.engines.coalescing import MOST
 from programs.sampling import Temperatures
 from programs.stopping import Policy
-from programs.stopping.policy import Counts
+from programs.stopping.policy import Counts, Decision
 
 _WRONG = 3  # different answers that a draw which strays may give
 _ALIKE = 4  # draws that what is known of a question's agreement is worth
@@ -58,8 +59,16 @@ class _Key(NamedTuple):
     answer: int
 
 
-def play_vote(policy: Policy, voter: Voter, rng: random.Random) -> PlayedVote:
-    """Return how a vote on a made-up question goes.
+Decide = Callable[[Counts], Decision]
+
+
+def remembering(policy: Policy) -> Decide:
+    """Return what a policy decides, remembered: thousands of votes pass through a few hundred counts."""
+    return lru_cache(maxsize=65_536)(policy.decide)
+
+
+def play_vote(decide: Decide, voter: Voter, rng: random.Random) -> PlayedVote:
+    """Return how a vote on a made-up question goes, by what a policy decides.
 
     How much the draws agree differs from question to question: Beta with mean `voter.agreement` and
     the weight of four draws.
@@ -73,7 +82,7 @@ def play_vote(policy: Policy, voter: Voter, rng: random.Random) -> PlayedVote:
         if voter.worded is not None:
             _compare(set(drawn), compared)
         votes = Counter(key.answer for key in drawn)
-        decision = policy.decide(Counts(tuple(sorted(votes.values(), reverse=True))))
+        decision = decide(Counts(tuple(sorted(votes.values(), reverse=True))))
         if decision.draw == 0:
             return PlayedVote(decision.accepted, len(drawn), requests, waves, len(compared))
         requests += _requests(voter, wave=waves, first=len(drawn), draws=decision.draw)

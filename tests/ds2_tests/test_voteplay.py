@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from ds2.runtime.voteplay import PlayedVote, Voter, play_vote
+from ds2.runtime.voteplay import PlayedVote, Voter, play_vote, remembering
 from programs.sampling import Temperatures
 from programs.stopping import parse_policy
 
 
 def played(voter: Voter, policy: str = "lead(3, 9)", number: int = 60) -> list[PlayedVote]:
     rng = random.Random(0)
-    return [play_vote(parse_policy(policy), voter, rng) for _ in range(number)]
+    return [play_vote(remembering(parse_policy(policy)), voter, rng) for _ in range(number)]
 
 
 def mean(votes: list[PlayedVote], name: str) -> float:
