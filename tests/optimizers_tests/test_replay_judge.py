@@ -177,9 +177,9 @@ def test_real_answers_are_voted_on_for_far_fewer_samples_at_the_same_precision()
     assert whole.reading_agreement is not None
     assert whole.reading_agreement > 0.995
     train, test = split(whole)
-    fit = fit_policy(train.ballots, fixed(10, 0.6), 10, repeats=15)
+    fit = fit_policy(train.ballots, fixed(10, 0.6), 10, repeats=5)
     full, short, sure, ours = judge(
-        test, [fixed(10, 0.6), curtailed(10, 0.6), posterior(0.9, 10), fit.policy], repeats=15
+        test, [fixed(10, 0.6), curtailed(10, 0.6), posterior(0.9, 10), fit.policy], repeats=5
     )
     assert (short.precision, short.yielded) == (full.precision, full.yielded)
     for found in (full, short, sure, ours):
