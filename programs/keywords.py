@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -35,6 +35,7 @@ from signatures.task import TaskSpec
 TRIES = 3  # for one list: the first draw and two repeats
 KNOWN_SHOWN = 60  # keywords of the bank that a prompt shows, the newest and a seeded rest
 DRY_ROUNDS = 2
+FEW = 1 / 8  # of the keywords asked for: rounds that bring fewer are done two at a time
 
 
 class Ask(NamedTuple):
@@ -121,6 +122,18 @@ class KeywordBank:
         return ", ".join(texts)
 
 
+class Brought(NamedTuple):
+    """What rounds brought: new keywords, of so many that they asked for."""
+
+    new: int
+    asked: int
+
+    @property
+    def few(self) -> bool:
+        """Return whether what one round finds hardly changes what the next one is shown."""
+        return self.new < FEW * self.asked
+
+
 class _Growth:
     """Rounds of a bank, counted over all its steps."""
 
@@ -129,12 +142,21 @@ class _Growth:
         self._bank, self._max_rounds = bank, max_rounds
         self._dry = 0
 
-    async def by(self, step: Callable[[int], Awaitable[int]]) -> None:
-        """Do rounds of one step until the bank is full, two brought nothing, or all are done."""
-        self._dry = 0
+    async def by(self, step: Callable[[range], Awaitable[Brought]]) -> None:
+        """Do rounds of one step until the bank is full, two brought nothing, or all are done.
+
+        Args:
+            step: does the rounds of these numbers at once.
+        """
+        self._dry, at_once = 0, 1
         while not self._bank.full and self._dry < DRY_ROUNDS and self.rounds < self._max_rounds:
-            self.rounds += 1
-            self._dry = 0 if await step(self.rounds) else self._dry + 1
+            at_once = min(at_once, DRY_ROUNDS - self._dry)
+            last = min(self.rounds + at_once, self._max_rounds)
+            numbers = range(self.rounds + 1, last + 1)
+            self.rounds = last
+            brought = await step(numbers)
+            self._dry = 0 if brought.new else self._dry + len(numbers)
+            at_once = 2 if brought.few else 1
 
     @property
     def stopped(self) -> Literal["size", "nothing_new", "rounds"]:
@@ -150,7 +172,8 @@ class KeywordExpansion(dspy.Module):
     Core keywords are asked for once. Then, by rounds, seeded samples of the bank are shown and
     prerequisites (downward) and advanced topics (upward) asked for, in parallel, the model being
     shown what is there. Results are merged in the order of asking, so the bank does not depend on
-    timing. It stops when the bank has its size (`size`), when two rounds brought nothing new
+    timing. A round that brings few is followed by two at a time, which wait for each other no more. It
+    stops when the bank has its size (`size`), when two rounds brought nothing new
     (`nothing_new`), or after `shape.max_rounds` (`rounds`).
 
     With a retriever, `shape.retrieved` of the bank is kept free for a third step: a query of the
@@ -206,11 +229,11 @@ class KeywordExpansion(dspy.Module):
         first = Ask(KeywordOrigin.CORE, (), 0, 0)
         bank.add(await self._list(first, min(self.shape.core, bank.size), "") or (), first)
 
-        async def expand(number: int) -> int:
-            return await self._round(bank, number, seed)
+        async def expand(numbers: range) -> Brought:
+            return await self._expand(bank, numbers, seed)
 
-        async def extract(number: int) -> int:
-            return await self._read(bank, number, seed, reading)
+        async def extract(numbers: range) -> Brought:
+            return await self._read(bank, numbers, seed, reading)
 
         await growth.by(expand)
         if self.retriever is not None:
@@ -229,39 +252,55 @@ class KeywordExpansion(dspy.Module):
         """Return the same as `aforward`, for callers without an event loop."""
         return run_sync(self.aforward(**inputs))
 
-    async def _round(self, bank: KeywordBank, number: int, seed: int) -> int:
-        """Ask for one round of lists, merge them in the order of asking, return how many were new."""
-        rng = random.Random(f"{seed}/round/{number}")
+    async def _expand(self, bank: KeywordBank, numbers: range, seed: int) -> Brought:
+        """Ask for the lists of rounds, merge them in the order of asking."""
         missing = bank.size - len(bank.keywords)
         lists = min(self.shape.parallel, math.ceil(missing / (2 * self.shape.width)))
         texts = [keyword.text for keyword in bank.keywords]
-        asks = [
-            Ask(origin, tuple(rng.sample(texts, min(self.shape.seeds, len(texts)))), number, i)
-            for i in range(lists)
-            for origin in (KeywordOrigin.PREREQUISITE, KeywordOrigin.ADVANCED)
-        ]
-        lists_found = await self._lists(asks, self.shape.width, bank.known(rng))
-        return sum(bank.add(texts or (), a) for a, texts in zip(asks, lists_found, strict=True))
+        asks, known = [], {}
+        for number in numbers:
+            rng = random.Random(f"{seed}/round/{number}")
+            asks += [
+                Ask(origin, tuple(rng.sample(texts, min(self.shape.seeds, len(texts)))), number, i)
+                for i in range(lists)
+                for origin in (KeywordOrigin.PREREQUISITE, KeywordOrigin.ADVANCED)
+            ]
+            known[number] = bank.known(rng)
+        found = await self._lists(asks, self.shape.width, known)
+        new = sum(bank.add(texts or (), ask) for ask, texts in zip(asks, found, strict=True))
+        return Brought(new, len(asks) * self.shape.width)
 
-    async def _read(self, bank: KeywordBank, number: int, seed: int, reading: ReadingList) -> int:
-        """Read one round of passages, merge what they gave in order, return how many were new."""
-        rng = random.Random(f"{seed}/read/{number}")
+    async def _read(
+        self, bank: KeywordBank, numbers: range, seed: int, reading: ReadingList
+    ) -> Brought:
+        """Read the passages of rounds, merge what they gave in order."""
         missing = bank.size - len(bank.keywords)
         texts = [keyword.text for keyword in bank.keywords]
-        asks: dict[str, Ask] = {}  # by passage: none is read twice at once
-        for i in range(min(self.shape.parallel, math.ceil(missing / self.shape.per_passage))):
-            seeds = tuple(rng.sample(texts, min(self.shape.seeds, len(texts))))
-            passage = reading.take(" ".join((self.task.domain, *seeds)))
-            if passage is not None:
-                asks.setdefault(passage.id, Ask(KeywordOrigin.RETRIEVED, seeds, number, i, passage))
-        found = await self._lists([*asks.values()], self.shape.per_passage, bank.known(rng))
-        reading.unreadable += [id_ for id_, list_ in zip(asks, found, strict=True) if list_ is None]
-        return sum(bank.add(t or (), ask) for ask, t in zip(asks.values(), found, strict=True))
+        by_passage: dict[str, Ask] = {}  # none is read twice at once
+        known = {}
+        for number in numbers:
+            rng = random.Random(f"{seed}/read/{number}")
+            for i in range(min(self.shape.parallel, math.ceil(missing / self.shape.per_passage))):
+                seeds = tuple(rng.sample(texts, min(self.shape.seeds, len(texts))))
+                passage = reading.take(" ".join((self.task.domain, *seeds)))
+                if passage is not None:
+                    ask = Ask(KeywordOrigin.RETRIEVED, seeds, number, i, passage)
+                    by_passage.setdefault(passage.id, ask)
+            known[number] = bank.known(rng)
+        asks = [*by_passage.values()]
+        found = await self._lists(asks, self.shape.per_passage, known)
+        reading.unreadable += [
+            id_ for id_, list_ in zip(by_passage, found, strict=True) if list_ is None
+        ]
+        new = sum(bank.add(texts or (), ask) for ask, texts in zip(asks, found, strict=True))
+        return Brought(new, len(asks) * self.shape.per_passage)
 
-    async def _lists(self, asks: Sequence[Ask], count: int, known: str) -> list[list[str] | None]:
-        """Ask for lists at once and return them in the order of asking."""
+    async def _lists(
+        self, asks: Sequence[Ask], count: int, known: Mapping[int, str]
+    ) -> list[list[str] | None]:
+        """Ask for lists at once and return them in the order of asking; `known` is by round."""
         found = await asyncio.gather(
-            *(self._list(ask, count, known) for ask in asks), return_exceptions=True
+            *(self._list(ask, count, known[ask.round]) for ask in asks), return_exceptions=True
         )
         failures = [result for result in found if isinstance(result, BaseException)]
         # A circuit breaker or a cancellation goes before any ordinary error.

@@ -1,9 +1,9 @@
 """How many lists a keyword bank takes: the steps of `programs.keywords` played through with a model
 that names so many keywords and repeats itself so often.
 
-The rounds, their width, dry rounds, repeated lists and the three steps with a corpus are those of
-`KeywordExpansion`; its constants are read and not copied. What cannot be known before is how a model
-lists, see `Lister`.
+The rounds, one or two at a time, their width, dry rounds, repeated lists and the three steps with a
+corpus are those of `KeywordExpansion`; its constants are read and not copied. What cannot be known
+before is how a model lists, see `Lister`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from programs.keywords import DRY_ROUNDS, KNOWN_SHOWN, TRIES, ExpansionShape
+from programs.keywords import DRY_ROUNDS, KNOWN_SHOWN, TRIES, Brought, ExpansionShape
 
 Kind = Literal["core", "expand", "extract"]
 KINDS: tuple[Kind, ...] = ("core", "expand", "extract")
@@ -105,29 +105,33 @@ class _Growth:
     def _missing(self) -> int:
         return self._room - len(self._bank)
 
-    def _by(self, step: Callable[[], int]) -> None:
-        dry = 0
+    def _by(self, step: Callable[[int], Brought]) -> None:
+        dry, at_once = 0, 1
         while self._missing > 0 and dry < DRY_ROUNDS and self._rounds < self._shape.max_rounds:
-            self._rounds += 1
-            dry = 0 if step() else dry + 1
+            times = min(at_once, DRY_ROUNDS - dry, self._shape.max_rounds - self._rounds)
+            self._rounds += times
+            brought = step(times)
+            dry = 0 if brought.new else dry + times
+            at_once = 2 if brought.few else 1
 
-    def _expand(self) -> int:
+    def _expand(self, times: int) -> Brought:
         width = self._shape.width
-        lists = 2 * min(self._shape.parallel, math.ceil(self._missing / (2 * width)))
-        return self._round("expand", [self._listed(width) for _ in range(lists)], width)
+        lists = 2 * times * min(self._shape.parallel, math.ceil(self._missing / (2 * width)))
+        new = self._round("expand", [self._listed(width) for _ in range(lists)], width)
+        return Brought(new, lists * width)
 
-    def _extract(self) -> int:
+    def _extract(self, times: int) -> Brought:
         wanted = self._shape.per_passage
-        asks = min(self._shape.parallel, math.ceil(self._missing / wanted))
+        asks = times * min(self._shape.parallel, math.ceil(self._missing / wanted))
         found = []
         # Of a corpus that is smaller than a round no passage is read twice at once.
         for _ in range(min(asks, self._passages)):
-            times = self._read // self._passages
-            share = self._lister.found * 0.5**times
+            often = self._read // self._passages
+            share = self._lister.found * 0.5**often
             self._read += 1
             new = sum(self._rng.random() < share for _ in range(wanted))
             found.append({-1 - self._rng.randrange(1 << 40) for _ in range(new)})
-        return self._round("extract", found, wanted)
+        return Brought(self._round("extract", found, wanted), len(found) * wanted)
 
     def _listed(self, wanted: int) -> set[int]:
         """Return what a list brings that the bank did not hold when it was asked for."""

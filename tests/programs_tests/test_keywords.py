@@ -132,6 +132,16 @@ def test_one_dry_round_between_others_does_not_end_it() -> None:
     assert (outcome.stopped, outcome.rounds) == ("size", 4)
 
 
+@pytest.mark.parametrize(("width", "at_once"), [(4, 2), (20, 4)], ids=["enough", "few"])
+def test_after_a_round_that_brings_few_two_are_done_at_a_time(width: int, at_once: int) -> None:
+    """What one of them finds hardly changes what the next one is shown."""
+    shape = ExpansionShape(core=3, width=width, seeds=2, parallel=1, max_rounds=3)
+    script = Script(ENDLESS, together=lambda call: at_once if call.sample // 192 > 1 else 1)
+    outcome = grow(script, 60, shape=shape)
+    assert (script.peak, outcome.rounds, len(outcome.bank)) == (at_once, 3, 3 + 3 * 4)
+    assert {k.round for k in outcome.bank} == {0, 1, 2, 3}
+
+
 def test_the_rounds_of_its_shape_end_it() -> None:
     shape = ExpansionShape(core=3, width=2, seeds=2, parallel=1, max_rounds=2)
     outcome = grow(Script(ENDLESS), size=100, shape=shape)
