@@ -13,7 +13,6 @@ from ds2.output.exports import (
     Alternative,
     Entry,
     Exported,
-    ExportFormat,
     Selection,
     Split,
     entry_of,
@@ -22,6 +21,7 @@ from ds2.output.exports import (
 )
 from ds2.output.exports.formats import Options
 from ds2.output.exports.selection import WHOLE, assign
+from ds2.runtime.destination import destinations
 from ds2.runtime.folder import accepted_rows
 from ds2.runtime.likeness import alike
 from ds2.screen.near import THRESHOLD as NEAR
@@ -39,8 +39,8 @@ class ExportRequest:
     Args:
         run: a run folder, or a dataset folder itself.
         format_name: a name in `ds2.output.exports.FORMATS`.
-        out: the file, or with a split the stem of the files; None means `dataset` and the format's
-            ending, in the run folder.
+        out: the file, or with a split the stem of the files; None means the dataset folder's name
+            and the format's ending, beside that folder.
         splits: the parts; one whole if not given.
         seed: another one gives another split.
         selection: which rows go out.
@@ -66,12 +66,13 @@ def export_run(request: ExportRequest) -> list[Exported]:
 
     Raises:
         OutputError: no such format, no dataset there, a foreign or damaged one, a format that needs
-            votes where only a dataset is left, nothing to write, or a file that cannot be written.
+            votes where only a dataset is left, nothing to write, or a file that cannot be written or is
+            one of the run's own.
     """
     chosen = export_format(request.format_name)
     folder = dataset_folder(request.run)
     shards = dataset_shards(folder)
-    paths = _paths(request, chosen, folder)
+    paths = destinations(request.run, folder, request.out, chosen, request.splits)
     split_of = _splitter(request, shards)
     if chosen.votes:
         entries = _voted(request)
@@ -125,25 +126,6 @@ def _screened(run: Path) -> bool:
         asked = json.loads(path.read_text(encoding="utf-8"))["run"]
         return bool(asked["duplicates"] and asked["near_duplicates"] <= NEAR)
     return False
-
-
-def _paths(request: ExportRequest, chosen: ExportFormat, folder: Path) -> dict[str, Path]:
-    path = request.out if request.out is not None else request.run / f"dataset{chosen.suffix}"
-    if path.is_dir() or folder / "data" in path.parents:
-        raise OutputError.rule(
-            "Exporting failed",
-            unit=str(request.run),
-            name="--out",
-            rule="be a file outside the dataset's own data folder",
-            value=str(path),
-            todo="Name a file.",
-        )
-    if request.splits == WHOLE:
-        return {WHOLE[0].name: path}
-    stem, dot, ending = path.name.partition(".")
-    return {
-        split.name: path.with_name(f"{stem}.{split.name}{dot}{ending}") for split in request.splits
-    }
 
 
 def _voted(request: ExportRequest) -> Iterator[Entry]:

@@ -14,14 +14,15 @@ import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import go, rows_of
+from small_runs import go, rows_of, tree
 from typer.testing import CliRunner
 
 from ds2.cli.export import export_command
 from ds2.output.dataset import FEATURES, row_record
 from ds2.output.exports import FORMATS, Entry, Selection, Split, parse_split
 from ds2.output.exports.formats import Options
-from ds2.output.exports.selection import assign
+from ds2.output.exports.selection import WHOLE, assign
+from ds2.runtime.destination import OWN_FILES
 from ds2.runtime.exporting import ExportRequest, export_run
 from ds2.runtime.folder import accepted_rows
 from ds2.store import RunStore
@@ -300,6 +301,7 @@ def row_record_with(*, context: str, text: str) -> dict[str, Any]:
     [
         pytest.param({"format_name": "word"}, "must be one of sharegpt", id="format"),
         pytest.param({"out": Path("dataset/data/x.json")}, "outside the dataset", id="shards"),
+        pytest.param({"out": Path("dataset/x.json")}, "outside the dataset", id="dataset"),
         pytest.param({"out": Path()}, "outside the dataset", id="folder"),
         pytest.param(
             {"selection": Selection(1.0, (BloomLevel.CREATE,)), "format_name": "dpo"},
@@ -319,6 +321,58 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(
     with pytest.raises(OutputError, match=said):
         export_run(ExportRequest(run=run, **{"format_name": "sharegpt", **changes}))
     assert sorted(path.name for path in run.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dataset/README.md",
+        "store.sqlite-wal",
+        "store.sqlite-shm",
+        *sorted(OWN_FILES),
+        "Store.SQLite",
+    ],
+)
+def test_the_files_of_a_run_are_never_overwritten(run: Path, name: str, tmp_path: Path) -> None:
+    link = tmp_path / "linked"
+    link.symlink_to(run, target_is_directory=True)
+    before = tree(run)
+    for out in (run / name, link / name, run / "dataset" / ".." / name):
+        for source in (run, run / "dataset"):
+            with pytest.raises(OutputError, match="none of them a run's own"):
+                export_run(ExportRequest(run=source, format_name="trl", out=out))
+    assert tree(run) == before
+
+
+HALVES = parse_split("0.5,0.5")
+
+
+@pytest.mark.parametrize(
+    ("format_name", "out", "splits"),
+    [
+        ("trl", "x.json", (Split("a", 0.5), Split("A", 0.5))),
+        ("trl", "dataset/x.json", HALVES),
+        ("llama-factory", "dataset_info.json", WHOLE),
+        ("axolotl", "dataset/rows.jsonl", WHOLE),
+    ],
+)
+def test_every_file_of_a_split_and_beside_it_is_looked_at(
+    run: Path, format_name: str, out: str, splits: tuple[Split, ...]
+) -> None:
+    before = tree(run)
+    with pytest.raises(OutputError, match="none of them a run's own"):
+        export_run(ExportRequest(run, format_name, run / out, splits))
+    assert tree(run) == before
+
+
+def test_a_stem_like_a_file_of_the_run_is_none(run: Path) -> None:
+    done = export_run(ExportRequest(run, "trl", run / "summary.json", HALVES))
+    assert [part.path.name for part in done] == ["summary.train.json", "summary.test.json"]
+
+
+def test_the_export_of_a_dataset_alone_lies_beside_it(run: Path) -> None:
+    done = export_run(ExportRequest(run=run / "dataset", format_name="trl"))
+    assert [part.path for part in done] == [run / "dataset.trl.jsonl"]
 
 
 def test_a_dataset_alone_gives_chats_but_no_pairs(run: Path, tmp_path: Path) -> None:
