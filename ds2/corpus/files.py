@@ -74,7 +74,11 @@ def corpus_files(path: Path) -> tuple[list[CorpusFile], int]:
     Raises:
         CorpusError: nothing is there, it cannot be read, or holds no file of a known format.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # a name too long for the system
+        raise unreadable(str(path), error) from error
+    if not there:
         raise CorpusError.rule(
             "Reading the corpus failed",
             name="--corpus",

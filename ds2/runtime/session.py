@@ -25,7 +25,7 @@ from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
 from ds2.lock import LOCK_NAME
 from ds2.runtime.screening import screens_version
-from ds2.screen.avoid import Avoided
+from ds2.screen.avoid import Avoided, same_questions
 from ds2.store import STORE_NAME, RunStore
 from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
@@ -347,6 +347,9 @@ def claim(
     )
     stored = store.meta().get("identity")
     if stored is not None:
+        told = stored.get("config", {}).get("avoid", [])
+        if same_questions(told, ours["config"]["avoid"]):
+            ours["config"]["avoid"] = told  # under the name that the card has already
         check_same(
             stored,
             ours,

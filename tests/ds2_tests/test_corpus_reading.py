@@ -145,6 +145,8 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
 def test_a_path_that_is_not_there_and_a_folder_without_documents(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="--corpus must be a file or a folder that exists"):
         corpus_files(tmp_path / "nope")
+    with pytest.raises(CorpusError, match="be readable and whole"):
+        corpus_files(tmp_path / ("x" * 300))
     with pytest.raises(CorpusError, match="hold one that ends in"):
         corpus_files(tmp_path)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ds2.screen import avoid
-from ds2.screen.avoid import parse_avoid, read_avoided
+from ds2.screen.avoid import parse_avoid, read_avoided, same_questions
 from signatures.errors import ConfigError
 
 ROWS = [
@@ -57,13 +57,31 @@ def a_folder(folder: Path) -> Path:
     return path
 
 
+def shouted(folder: Path) -> Path:
+    path = folder / "SHOUTED"
+    path.mkdir()
+    (path / "A.JSONL").write_text(json.dumps(ROWS[0]), encoding="utf-8")
+    (path / "B.Json.GZ").write_bytes(gzip.compress(json.dumps([ROWS[1]]).encode()))
+    return path
+
+
+def saved_in_splits(folder: Path) -> Path:
+    path = folder / "splits"
+    parts = {"train": ROWS[:1], "test": ROWS[1:]}
+    made = {name: datasets.Dataset.from_list(rows) for name, rows in parts.items()}
+    datasets.DatasetDict(made).save_to_disk(str(path))
+    return path
+
+
 def saved(folder: Path) -> Path:
     path = folder / "saved"
     datasets.Dataset.from_list(ROWS).save_to_disk(str(path))
     return path
 
 
-@pytest.mark.parametrize("make", [jsonl, as_json, packed, parquet, a_folder, saved])
+@pytest.mark.parametrize(
+    "make", [jsonl, as_json, packed, parquet, a_folder, shouted, saved, saved_in_splits]
+)
 def test_every_form_gives_the_same_questions(make: Any, tmp_path: Path) -> None:
     (read,) = read_avoided([str(make(tmp_path))])
     (plain,) = read_avoided([str(jsonl(tmp_path))])
@@ -147,6 +165,76 @@ def test_a_damaged_file_is_told(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"nothing of the kind")
     with pytest.raises(ConfigError, match="be readable"):
         read_avoided([str(tmp_path / name)])
+
+
+def test_one_split_of_a_saved_dataset_can_be_named(tmp_path: Path) -> None:
+    path = saved_in_splits(tmp_path)
+    (read,) = read_avoided([f"{path}#split=test"])
+    assert [item.id for item in read.items] == ["q2"]
+    with pytest.raises(ConfigError, match="split must be one of train, test"):
+        read_avoided([f"{path}#split=dev"])
+
+
+def test_each_row_has_the_columns_that_it_has(tmp_path: Path) -> None:
+    """JSON leaves out what is empty, and the files of a folder need not be of one kind."""
+    (tmp_path / "a.jsonl").write_text(
+        '{"question": "one"}\n{"question": "two", "options": ["x", "y"], "answer": "x"}', "utf-8"
+    )
+    (tmp_path / "b.jsonl").write_text('{"problem": "three", "choices": ["z"]}', "utf-8")
+    (read,) = read_avoided([str(tmp_path)])
+    assert [item[3:] for item in read.items] == [
+        ("one", (), ""),
+        ("two", ("x", "y"), "x"),
+        ("three", ("z",), ""),
+    ]
+    (named,) = read_avoided([f"{tmp_path / 'a.jsonl'}#options=options"])
+    assert named.items == tuple(item._replace(source="a.jsonl") for item in read.items[:2])
+    with pytest.raises(ConfigError, match="the column of the question in row 3 must be one of"):
+        read_avoided([f"{tmp_path}#question=question"])
+
+
+def cut_gzip(folder: Path) -> Path:
+    path = folder / "cut.jsonl.gz"
+    whole = bytearray(gzip.compress(LINES.encode()))
+    whole[12:20] = b"\xff" * 8
+    path.write_bytes(whole)
+    return path
+
+
+def no_utf8(folder: Path) -> Path:
+    path = folder / "bad.parquet"
+    bad = pa.array([b"\xff\xfe is it?"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"question": bad}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make", [cut_gzip, no_utf8, lambda folder: folder / ("x" * 300), lambda _: ""]
+)
+def test_a_place_that_cannot_be_read_is_no_bug(make: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="to be avoided failed"):
+        read_avoided([str(make(tmp_path))])
+
+
+def test_a_relative_path_is_looked_for_in_its_base_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = jsonl(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert read_avoided([path.name], str(tmp_path))[0].name == path.name
+    with pytest.raises(ConfigError, match="Check the path"):
+        read_avoided([path.name])
+
+
+def test_sources_are_the_same_by_their_content(tmp_path: Path) -> None:
+    path = jsonl(tmp_path)
+    renamed = path.with_name("a: b.jsonl")
+    renamed.write_bytes(path.read_bytes())
+    one, other = (str(read_avoided([str(p)])[0]) for p in (path, renamed))
+    assert one != other
+    assert same_questions([one], [other])
+    assert not same_questions([one], [])
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
