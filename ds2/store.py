@@ -8,11 +8,13 @@ neither waits for the run nor makes it wait.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -24,6 +26,8 @@ from signatures.receipts import Receipt
 
 SCHEMA_VERSION = 1
 STORE_NAME = "store.sqlite"
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 
 _USAGE = (
     "SELECT stage, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
@@ -169,15 +173,18 @@ class RunStore:
     def units(self, state: str | None = None) -> Iterator[UnitRecord]:
         """Yield decided units in the global order, all or those of one state."""
         condition = "" if state is None else "WHERE state = :state"
-        connection = self._connected()
-        try:
-            for row in connection.execute(
-                f"SELECT place, state, reason, record FROM units {condition} ORDER BY place",  # noqa: S608
-                {"state": state},
-            ):
+        sql = f"SELECT place, state, reason, record FROM units {condition} ORDER BY place"  # noqa: S608
+        with self._reading(), closing(self._connected()) as connection:
+            for row in connection.execute(sql, {"state": state}):
                 yield UnitRecord(*row)
-        finally:
-            connection.close()
+
+    def units_digest(self) -> str:
+        """Return 16 hexadecimal digits of all decided units, as they stand."""
+        state = hashlib.blake2b(digest_size=8)
+        for unit in self.units():
+            parts = [unit.place, unit.state, unit.reason, unit.record]
+            state.update(json.dumps(parts).encode("ascii") + b"\n")
+        return state.hexdigest()
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Return how many units are decided, by (state, reason)."""
@@ -251,8 +258,15 @@ class RunStore:
         return {stage: prompt for stage, prompt, _ in rows}
 
     def meta(self) -> dict[str, Any]:
-        """Return what the run says of itself."""
-        return {name: json.loads(value) for name, value in self._all("SELECT * FROM meta")}
+        """Return what the run says of itself.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        try:
+            return {name: json.loads(value) for name, value in self._all("SELECT * FROM meta")}
+        except ValueError as error:
+            raise damaged(self.folder, error, f"{STORE_NAME}, its table meta,") from error
 
     def set_meta(self, values: Mapping[str, Any]) -> None:
         """Write what the run says of itself, and wait until it is committed."""
@@ -337,12 +351,22 @@ class RunStore:
             )
 
     def _one(self, sql: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        with self._read_lock:
+        with self._read_lock, self._reading():
             return self._reader.execute(sql, parameters).fetchone()
 
     def _all(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._read_lock:
+        with self._read_lock, self._reading():
             return self._reader.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Map what SQLite says of a file that it cannot read; what else it says is a bug."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
+            raise damaged(self.folder, error, STORE_NAME) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -95,10 +95,7 @@ class InstructionWriter(dspy.Module):
             temperature=self.temperature,
             cap=self.max_tokens_cap,
         )
-        prediction = drawn.prediction
-        written = {}
-        if prediction is not None:
-            written = {name: prediction[name] for name in predict.signature.output_fields}
+        written = _written(predict, drawn)
         outcome = self._judge(tuple(keywords), level, written, drawn)
         if passage is not None and isinstance(outcome, Instruction):
             grounds = {"context": passage.text, "passage_id": passage.id}
@@ -112,6 +109,13 @@ class InstructionWriter(dspy.Module):
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Return the same as `aforward`, for callers without an event loop."""
         return run_sync(self.aforward(**inputs))
+
+    def read(
+        self, keywords: Sequence[str], level: BloomLevel, drawn: Drawn
+    ) -> Instruction | Rejection:
+        """Return what a reply says, without the passage that it was asked about (pure)."""
+        predict, _ = self._inputs(keywords, level)
+        return self._judge(tuple(keywords), level, _written(predict, drawn), drawn)
 
     def _inputs(
         self, keywords: Sequence[str], level: BloomLevel
@@ -174,6 +178,13 @@ class InstructionWriter(dspy.Module):
         if len({_folded(option) for option in options}) < len(options):
             return "Two options say the same."
         return "" if all(options) else "An option is empty."
+
+
+def _written(predict: dspy.Predict, drawn: Drawn) -> dict[str, Any]:
+    prediction = drawn.prediction
+    if prediction is None:
+        return {}
+    return {name: prediction[name] for name in predict.signature.output_fields}
 
 
 def _plain_options(options: Sequence[Any]) -> list[str]:

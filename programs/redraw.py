@@ -22,7 +22,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
 from programs.sampling import call_config
-from signatures.receipts import collect
+from signatures.receipts import Receipt, collect
 
 GROWTH = 2  # how much longer a reply may be, the one time it grows
 MOST_CALLS = 3  # the draw, the draw with more room, the new draw
@@ -136,6 +136,18 @@ async def once(ask: Ask, config: dict[str, Any], words: str = "") -> Drawn:
         last.call if last else None,
         problem,
     )
+
+
+def reread(adapter: dspy.Adapter, signature: type[dspy.Signature], receipt: Receipt) -> Drawn:
+    """Return what a call brought, read once more from its receipt: nothing is asked (pure)."""
+    prediction, problem = None, "it was empty"
+    if receipt.text:
+        try:
+            prediction = dspy.Prediction(**adapter.parse(signature, receipt.text))
+            problem = ""
+        except AdapterParseError as error:
+            problem = _problem(error)
+    return Drawn(prediction, receipt.text, receipt.finish_reason, receipt.call, problem)
 
 
 def longer(module: dspy.Module, cap: int | None = None) -> int | None:

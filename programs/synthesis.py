@@ -179,12 +179,7 @@ class DS2Instruct(dspy.Module):
 
     async def ask(self, instruction: Instruction) -> Vote:
         """Return the vote on an instruction that is written."""
-        inputs: dict[str, Any] = {"question": instruction.question}
-        if instruction.context:
-            inputs["context"] = instruction.context
-        if instruction.options:
-            inputs["options"] = instruction.options
-        return (await self.vote.acall(**inputs)).vote
+        return (await self.vote.acall(**vote_inputs(instruction))).vote
 
     def conclude(self, instruction: Instruction, vote: Vote) -> dspy.Prediction:
         """Return the row of an accepted vote, or the rejection of any other (pure)."""
@@ -320,6 +315,16 @@ def judges_in(path: str | Path) -> frozenset[str]:
     states = _read_program(Path(path)).get("program")
     names = {name.rpartition(".")[0] for name in states} if isinstance(states, dict) else set()
     return frozenset(names & {*JUDGES, "vote.judge"})
+
+
+def vote_inputs(instruction: Instruction) -> dict[str, Any]:
+    """Return what a vote on an instruction is given."""
+    inputs: dict[str, Any] = {"question": instruction.question}
+    if instruction.context:
+        inputs["context"] = instruction.context
+    if instruction.options:
+        inputs["options"] = instruction.options
+    return inputs
 
 
 def _outcome(**parts: Any) -> dspy.Prediction:

@@ -110,22 +110,12 @@ class SelfConsistency(dspy.Module):
         wave = 0
         while True:
             merged = await self._merged(samples, _asked(inputs), verdicts)
-            groups = tally([Reading(s.answer, s.key, s.unreadable) for s in merged])
-            counts = _counts(groups, len(samples))
-            decision = self.policy.decide(counts)
-            if decision.draw == 0:
+            vote = self.count(merged)
+            if isinstance(vote, Vote):
                 break
-            numbers = range(len(samples), len(samples) + decision.draw)
+            numbers = range(len(samples), len(samples) + vote)
             samples += await _all(*(self._sample(number, wave, inputs) for number in numbers))
             wave += 1
-        vote = _vote(
-            merged,
-            groups,
-            accepted=decision.accepted,
-            reason=decision.reason,
-            confidence=_confidence(self.policy, counts),
-            own_words=self.equivalence.merger is not None,
-        )
         chosen = "" if vote.response is None else samples[vote.response].reasoning
         return dspy.Prediction(
             answer=vote.winner if vote.accepted else None,
@@ -140,6 +130,26 @@ class SelfConsistency(dspy.Module):
         """Return the same as `aforward`, for callers without an event loop."""
         return run_sync(self.aforward(**inputs))
 
+    def count(self, samples: Sequence[Sample]) -> Vote | int:
+        """Return the vote of these samples; where the policy would draw on, how many more (pure).
+
+        Args:
+            samples: those drawn so far, in order, with one key for all answers that are the same.
+        """
+        groups = tally([Reading(s.answer, s.key, s.unreadable) for s in samples])
+        counts = _counts(groups, len(samples))
+        decision = self.policy.decide(counts)
+        if decision.draw:
+            return decision.draw
+        return _vote(
+            samples,
+            groups,
+            accepted=decision.accepted,
+            reason=decision.reason,
+            confidence=_confidence(self.policy, counts),
+            own_words=self.equivalence.merger is not None,
+        )
+
     async def _sample(self, number: int, wave: int, inputs: dict[str, Any]) -> Sample:
         temperature = self.temperatures.answer(wave=wave, draw=number)
         drawn = await draw(
@@ -151,6 +161,12 @@ class SelfConsistency(dspy.Module):
             cap=self.max_tokens_cap,
             salvaged=lambda drawn: self._read(None, drawn, inputs).problem is None,
         )
+        return self.sample_of(drawn, inputs, number=number, temperature=temperature)
+
+    def sample_of(
+        self, drawn: Drawn, inputs: dict[str, Any], *, number: int, temperature: float | None
+    ) -> Sample:
+        """Return a reply as a draw of the vote on `inputs`, before answers are merged (pure)."""
         prediction = drawn.prediction
         reasoning = "" if prediction is None else _steps(prediction)
         typed = None if prediction is None else _typed(prediction)

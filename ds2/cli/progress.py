@@ -17,6 +17,7 @@ from ds2.cli.dollars import dollars
 from ds2.cli.faces import EventsFace, LinesFace, Screen
 from ds2.cli.figures import clock, print_table, reasons, table, tokens_note
 from ds2.cli.live import Gauge
+from signatures.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -148,10 +149,10 @@ class Watcher:
     def _watch(self) -> None:
         # A store that cannot be read for a moment is the run's to mend, not its picture's.
         while not self._stop.wait(LOOK_EVERY_S):
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, StoreError):
                 self.look(self._clock())
         if self._face is not None and self._face.shows_end:
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, StoreError):
                 self.look(self._clock(), at_once=True)
 
     def _say(self, text: str) -> None:

@@ -154,8 +154,8 @@ class RecordingReader:
 
 
 def _votes(folder: Path) -> Iterator[tuple[str, Vote]]:
+    from ds2.runtime.decisions import decisions
     from ds2.store import STORE_NAME, RunStore
-    from signatures.records import Rejection, Row
 
     if not (folder / STORE_NAME).is_file():
         _refuse(
@@ -165,14 +165,9 @@ def _votes(folder: Path) -> Iterator[tuple[str, Vote]]:
             "Name a run, such as runs/gsm8k-60, or a file of recorded samples.",
         )
     with RunStore(folder, lock=False) as store:
-        for unit in store.units():
-            if unit.state == "accepted":
-                row = Row.model_validate_json(unit.record)
-                yield row.instruction.text, row.vote
-            elif unit.state == "rejected":
-                found = Rejection.model_validate_json(unit.record)
-                if found.vote is not None and found.instruction is not None:
-                    yield found.instruction.text, found.vote
+        for _, found in decisions(store.units(), folder):
+            if found is not None and found.vote is not None and found.instruction is not None:
+                yield found.instruction.text, found.vote
 
 
 def _fit(

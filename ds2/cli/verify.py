@@ -14,7 +14,8 @@ def verify_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/gsm8k-60.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Prove that a dataset is what its store yields, to the byte, and passes every screen again.
+    """Prove that a dataset is what its store yields, to the byte, and that every row follows from the
+    call log and passes every screen again.
 
     Nothing is asked and nothing is written. Exit code 1 where something does not hold.
 
@@ -37,7 +38,7 @@ def verify_command(
         verdict = "Verified" if not found.problems else "Not verified"
         typer.echo(
             f"{verdict}: {found.rows:,} rows, {found.files} files compared byte by byte, "
-            f"{found.screened:,} rows pass every screen again."
+            f"{found.calls:,} logged replies read again, {found.screened:,} rows pass every screen again."
         )
     if found.problems:
         raise typer.Exit(1)

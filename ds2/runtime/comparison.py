@@ -9,8 +9,9 @@ from typing import Any
 
 from ds2.report.figures import SAMPLE, FigureCounter, Figures
 from ds2.report.units import Cell, DecidedUnit, decided
+from ds2.runtime.decisions import damaged_unit, decisions
 from ds2.runtime.past import PastRun, read_run
-from ds2.store import RunStore
+from ds2.store import RunStore, UnitRecord
 from signatures.records import content_id
 from signatures.task import AnswerKind
 
@@ -19,16 +20,22 @@ _NOT_ASKED = frozenset({"engine.concurrency", "engine.timeout_s"})
 
 
 def units_of(past: PastRun, store: RunStore) -> Iterator[DecidedUnit]:
-    """Yield the decided units of a run with what each was asked for, in their order."""
+    """Yield the decided units of a run with what each was asked for, in their order.
+
+    Raises:
+        StoreError: a unit's record is damaged, or the plan has no unit at its place.
+    """
     plan = past.plan()
 
     def cell_of(place: int) -> Cell:
         unit = plan.unit(place)
         if unit is None:
-            raise ValueError(f"the plan of {past.folder} has no unit at {place}")
+            stray = UnitRecord(place, "", "", "")
+            raise damaged_unit(stray, past.folder, ValueError("no unit of the run's plan"))
         return Cell(unit.level.value, unit.keywords)
 
-    return decided(store.units(), cell_of)
+    whole = (unit for unit, _ in decisions(store.units(), past.folder))
+    return decided(whole, cell_of)
 
 
 def figures_of(past: PastRun, *, embedding: str | None = None, sample: int = SAMPLE) -> Figures:

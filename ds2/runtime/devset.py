@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ds2.output.files import replacing
-from ds2.runtime.folder import accepted_rows
+from ds2.runtime.decisions import accepted_rows
 from ds2.store import STORE_NAME, RunStore
 from signatures.bloom import LEVELS
 from signatures.errors import ConfigError, StoreError

@@ -21,8 +21,8 @@ from ds2.output.exports import (
 )
 from ds2.output.exports.formats import Options
 from ds2.output.exports.selection import WHOLE, assign
+from ds2.runtime.decisions import accepted_rows
 from ds2.runtime.destination import destinations
-from ds2.runtime.folder import accepted_rows
 from ds2.runtime.likeness import alike
 from ds2.screen.near import THRESHOLD as NEAR
 from ds2.store import STORE_NAME, RunStore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from ds2.engines.base import Backend
 from ds2.output.card import CardFacts, write_card, write_run_part
 from ds2.output.dataset import DatasetFiles, write_dataset
 from ds2.output.files import replacing
+from ds2.runtime.decisions import accepted_rows
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.screening import described
 from ds2.runtime.session import RunRequest
 from ds2.runtime.summary import RunSummary
 from ds2.store import RunStore
-from signatures.records import Row
 from signatures.task import TaskSpec
 
 
 def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, Any]:
-    """Return a request as plain data, with the models that its names came to; no secret is in it."""
+    """Return a request as plain data, with the models that its names came to; no secret is in it.
+
+    `folder` is the one that its relative paths are of.
+    """
     return {
         "task": json.loads(request.task.model_dump_json()),
         "run": json.loads(request.config.model_dump_json()),
@@ -34,6 +37,7 @@ def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, 
         "fixed_temperature": backends["answers"].fixed_temperature,
         "corpus": request.corpus.facts if request.corpus else None,
         "program": None if request.program is None else str(request.program),
+        "folder": str(Path.cwd()),
     }
 
 
@@ -109,9 +113,3 @@ def write_making(folder: Path, summary: RunSummary) -> None:
         "versions": ", ".join(f"{name} {version(name)}" for name in names),
     }
     write_run_part(folder / "dataset", facts)
-
-
-def accepted_rows(store: RunStore) -> Iterator[Row]:
-    """Yield the accepted rows of a store in the global order."""
-    for unit in store.units("accepted"):
-        yield Row.model_validate_json(unit.record)

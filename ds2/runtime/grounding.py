@@ -10,7 +10,7 @@ import dspy
 
 from ds2.corpus.corpus import Corpus
 from ds2.output.files import replacing
-from ds2.runtime.folder import accepted_rows
+from ds2.runtime.decisions import accepted_rows
 from ds2.store import RunStore
 from programs.synthesis import NO_PASSAGE
 from signatures.records import Passage, canonical_json

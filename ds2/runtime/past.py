@@ -44,7 +44,7 @@ class PastRun:
             OutputError: the run stopped before it had keywords.
         """
         if not self.keywords:
-            raise _unreadable(self.folder, "keywords.json", "it is missing or empty")
+            raise unreadable(self.folder, "keywords.json", "it is missing or empty")
         return make_plan([keyword.text for keyword in self.keywords], self.config)
 
     @contextmanager
@@ -80,7 +80,7 @@ def read_run(folder: Path) -> PastRun:
             summary=_json(folder, "summary.json", optional=True),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise _unreadable(folder, "config.json or keywords.json", str(error)[:200]) from error
+        raise unreadable(folder, "config.json or keywords.json", str(error)[:200]) from error
 
 
 def _json(folder: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
@@ -90,13 +90,14 @@ def _json(folder: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _unreadable(folder, name, f"{type(error).__name__}: {error}"[:200]) from error
+        raise unreadable(folder, name, f"{type(error).__name__}: {error}"[:200]) from error
     if not isinstance(value, dict):
-        raise _unreadable(folder, name, f"a JSON {type(value).__name__}")
+        raise unreadable(folder, name, f"a JSON {type(value).__name__}")
     return value
 
 
-def _unreadable(folder: Path, name: str, why: str) -> OutputError:
+def unreadable(folder: Path, name: str, why: str) -> OutputError:
+    """Return the error of a file of a run folder that does not say what it should."""
     return OutputError.rule(
         "Reading a run failed",
         unit=str(folder),

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ds2.engines.base import Backend
+from ds2.runtime.decisions import accepted_rows
 from ds2.runtime.duration import Limits
-from ds2.runtime.folder import accepted_rows
 from ds2.runtime.foresight import Known, StageUse, UnitSample, Wanted
 from ds2.runtime.plan import ALL
 from ds2.runtime.quiet import quiet_dspy
@@ -22,6 +22,7 @@ from ds2.runtime.session import (
     build_program,
     claim,
 )
+from ds2.screen.avoid import read_avoided
 from ds2.store import STORE_NAME, RunStore
 from signatures.records import Row
 
@@ -103,7 +104,8 @@ def look(request: RunRequest, *, rows: int = 0, resolve: Resolver | None = None)
         return NOTHING
     backends = backends_for(request, resolve)
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
-        claim(store, request, build_program(request, backends), backends)
+        avoided = read_avoided(request.config.avoid)
+        claim(store, request, build_program(request, backends), backends, avoided)
         return read(store, request, rows)
 
 

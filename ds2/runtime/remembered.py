@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from ds2.fingerprint import fingerprint
+from ds2.runtime.decisions import outcome_of
 from ds2.runtime.screening import FAULTS
 from ds2.store import RunStore, UnitRecord
 from signatures.records import Instruction, Rejection, Row
@@ -74,7 +73,7 @@ class Remembered:
         record = self._records.get(place)
         try:
             return None if record is None else known(record)
-        except ValidationError:
+        except ValueError:
             return None
 
     def holds(self, record: UnitRecord) -> bool:
@@ -99,14 +98,20 @@ def known(record: UnitRecord) -> Known:
     """Return what a record of the ledger says of a unit that is no surplus.
 
     Raises:
-        ValidationError: it is not written as this version writes it.
+        ValueError: it is not written as this version writes it.
     """
-    if record.state == "accepted":
-        row = Row.model_validate_json(record.record)
-        return Known(row.instruction, row)
-    rejection = Rejection.model_validate_json(record.record)
-    alone = rejection.stage == "writer" or record.reason in ALONE
-    return Known(None if alone else rejection.instruction, rejection)
+    outcome = outcome_of(record)
+    if outcome is None:
+        raise ValueError("it is surplus")
+    return Known(compared(outcome), outcome)
+
+
+def compared(outcome: Row | Rejection) -> Instruction | None:
+    """Return what the screens for repeats saw of a unit; None where it did not come so far."""
+    if isinstance(outcome, Row):
+        return outcome.instruction
+    alone = outcome.stage == "writer" or outcome.reason in ALONE
+    return None if alone else outcome.instruction
 
 
 def _mark(identity: Mapping[str, Any]) -> str:

@@ -367,14 +367,16 @@ class _Job:
         """Return whether this very run was complete before, and take over what it decided.
 
         The decisions are a function of what its fingerprint is of, so nothing is decided anew. Where
-        the store does not hold all of them any more, the run goes through its log again.
+        the store does not hold them any more as they were, none is trusted, and the run goes through
+        its log again.
         """
         ended = self.store.meta().get("ended", {})
         if ended.get("fingerprint") != self.fingerprint or "ledger" not in ended:
             return False
-        ledger = Ledger.from_dict(ended["ledger"])
-        if ledger.imbalance(self.store.counts()) is not None:
+        if ended.get("units") != self.store.units_digest():
+            self.store.forget_units()
             return False
+        ledger = Ledger.from_dict(ended["ledger"])
         self.last, self.ledger = ended["last"], ledger
         self.progress.ledger, self.progress.agreement_sum = ledger, ended["agreement_sum"]
         self.progress.by_level.update(ended["by_level"])
@@ -388,6 +390,7 @@ class _Job:
     def _ended_facts(self) -> dict[str, Any]:
         return {
             "fingerprint": self.fingerprint,
+            "units": self.store.units_digest(),
             "last": self.last,
             "ledger": self.ledger.as_dict(),
             "agreement_sum": self.progress.agreement_sum,

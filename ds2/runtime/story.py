@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2.config import RunConfig
+from ds2.runtime.decisions import decisions
 from ds2.runtime.plan import Unit, make_plan
 from ds2.runtime.screening import Listed, listed
 from ds2.store import RunStore, UnitRecord
@@ -98,7 +99,9 @@ class _Story:
         found = self._store.rows("SELECT * FROM units WHERE place = ?", (place,))
         unit = UnitRecord(*found[0]) if found else None
         state = unit.state if unit else "undecided"
-        outcome = _outcome(unit)
+        outcome = None
+        for decision in decisions([unit] if unit else [], self._folder):
+            outcome = decision.outcome
         vote = outcome.vote if outcome else None
         written = outcome.instruction if outcome else None
         cell = self._cell(place, written)
@@ -245,13 +248,6 @@ def _bank(folder: Path) -> dict[str, Keyword]:
             todo="Give the `ds2 run` command again: it writes the file anew, without new calls.",
         ) from error
     return {keyword.text: keyword for keyword in bank}
-
-
-def _outcome(unit: UnitRecord | None) -> Row | Rejection | None:
-    if unit is None or unit.state == "surplus":
-        return None
-    kind = Row if unit.state == "accepted" else Rejection
-    return kind.model_validate_json(unit.record)
 
 
 def _rejected(outcome: Row | Rejection | None) -> dict[str, Any] | None:

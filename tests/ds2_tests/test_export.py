@@ -22,9 +22,9 @@ from ds2.output.dataset import FEATURES, row_record
 from ds2.output.exports import FORMATS, Entry, Selection, Split, parse_split
 from ds2.output.exports.formats import Options
 from ds2.output.exports.selection import WHOLE, assign
+from ds2.runtime.decisions import accepted_rows
 from ds2.runtime.destination import OWN_FILES
 from ds2.runtime.exporting import ExportRequest, export_run
-from ds2.runtime.folder import accepted_rows
 from ds2.store import RunStore
 from signatures.bloom import BloomLevel
 from signatures.errors import OutputError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typer.testing import CliRunner
 
 from ds2.cli.app import app
 from ds2.report.figures import chi_square
+from ds2.runtime.pilot import pilot
+from ds2.runtime.session import Pilot
 from ds2.runtime.worst_case import worst_case_calls
 from ds2.store import RunStore
 from signatures.bloom import BloomLevel
@@ -102,6 +105,12 @@ def test_a_benchmark_that_is_missing_is_told_before_anything_is_written(tmp_path
     with pytest.raises(ConfigError, match="nowhere"):
         go(tmp_path / "run", 12, avoid=(str(tmp_path / "nowhere.jsonl"),))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_pilot_avoids_what_its_run_does(tmp_path: Path) -> None:
+    bench = avoid_file(tmp_path / "b.jsonl", ["What is nobody's question here?"])
+    request = asked(tmp_path / "run", 6, avoid=(str(bench),))
+    assert len(asyncio.run(pilot(request, Pilot(units=6))).units) >= 6
 
 
 def test_the_command_line_tells_it_and_leaves_with_2(
