@@ -22,6 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.planted import COPIES, FAULTY, REPEATS, SOUND, asked, shared, written
+from benchmarks.planted_choices import (
+    CHOICES,
+    COPIES_OF_CHOICES,
+    COPIES_OF_TOLD,
+    OTHERS,
+    TOLD,
+)
 from ds2.screen.benchmark import BenchmarkItem, BenchmarkScreen
 from ds2.screen.checks import fault_of
 from ds2.screen.collapse import CollapseAlarm
@@ -44,11 +51,14 @@ def main() -> None:
     options = parser.parse_args()
     test = [row["question"] for row in shared("gsm8k/test.jsonl")]
     index = BenchmarkScreen(BenchmarkItem("gsm8k", i, "", q) for i, q in enumerate(test, 1))
+    choices = BenchmarkScreen(
+        BenchmarkItem("choices", i, "", *choice) for i, choice in enumerate(CHOICES, 1)
+    )
     parts: dict[str, Callable[[], dict[str, str]]] = {
-        "copies of a benchmark": lambda: copies(index, test),
+        "copies of a benchmark": lambda: copies(index, test) | choice_copies(choices),
         "repeats within a run": repeats,
         "faults": faults,
-        "turned down wrongly": lambda: wrongly(index),
+        "turned down wrongly": lambda: wrongly(index, choices),
         "throughput": lambda: throughput(index, options.rows),
     }
     found = {}
@@ -77,6 +87,21 @@ def copies(index: BenchmarkScreen, questions: Sequence[str]) -> dict[str, str]:
         missed = rules.pop("missed", 0)
         by = ", ".join(f"{rule} {count}" for rule, count in rules.most_common())
         told[name] = f"{len(questions) - missed} of {len(questions)} ({by})"
+    return told
+
+
+def choice_copies(index: BenchmarkScreen) -> dict[str, str]:
+    """Plant every multiple-choice question in each disguise, and what only looks like one."""
+    told = {}
+    ways = {name: (copy, CHOICES) for name, copy in COPIES_OF_CHOICES.items()}
+    ways |= {name: (copy, TOLD) for name, copy in COPIES_OF_TOLD.items()}
+    for name, (copy, planted) in ways.items():
+        rng = random.Random(name)
+        copied = [copy(choice, rng) for choice in planted]
+        hits = sum(index.match(asked(c.question, "", c.options)) is not None for c in copied)
+        told[f"multiple choice, {name}"] = f"{hits} of {len(planted)}"
+    wrong = sum(index.match(asked(c.question, "", c.options)) is not None for c in OTHERS)
+    told["multiple choice, others turned down"] = f"{wrong} of {len(OTHERS)}"
     return told
 
 
@@ -121,7 +146,7 @@ def faults() -> dict[str, str]:
     return told
 
 
-def wrongly(index: BenchmarkScreen) -> dict[str, str]:
+def wrongly(index: BenchmarkScreen, choices: BenchmarkScreen) -> dict[str, str]:
     """Count what is turned down of questions that are not known to deserve it."""
     sets = {
         "GSM8K, 200 training questions": [asked(r["question"]) for r in shared("gsm8k/dev.jsonl")],
@@ -140,6 +165,7 @@ def wrongly(index: BenchmarkScreen) -> dict[str, str]:
             count["near-duplicates"] += near.match(question, place) is not None
             count["families"] += families.full(question) is not None
             count["benchmark"] += index.match(question) is not None
+            count["multiple choice"] += choices.match(question) is not None
             near.add(place, question)
             families.join(place, question)
         told[name] = ", ".join(f"{screen} {n}" for screen, n in count.items())

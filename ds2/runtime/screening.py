@@ -15,7 +15,7 @@ from ds2.screen.near import NearScreen
 from ds2.screen.own import OwnScreens
 from signatures.task import TaskSpec
 
-SCREENS_VERSION = 2
+SCREENS_VERSION = 3
 """Part of a run's fingerprint: raise it when an instruction would be screened differently."""
 
 

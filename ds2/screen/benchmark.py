@@ -14,9 +14,10 @@ most telling first:
    8 words in the question; 5 words at least.
 
 Two and three verify candidates that share several runs of five words, so that boilerplate such as
-`how many are there in the` alone is no hit. Where a question below 13 words has options, it is compared
-together with them, for `which of these is true` is nobody's question; below 5 words in all it cannot
-be compared and is counted.
+`how many are there in the` alone is no hit. A question below 13 words that has options goes by the rules of
+`ds2.screen.choice`, which look at the question and at the set of its options, for `which of these is true` is
+nobody's question; of both together only a run of 13 words counts, as of an answer. A question below 5
+words without options cannot be compared and is counted.
 
 Source: 13-grams: Brown et al. (2020), arXiv:2005.14165, appendix C; 8-grams with coverage: Touvron et
 al. (2023), arXiv:2307.09288, appendix A.6. Deviation: coverage is of words, not of tokens, and
@@ -28,20 +29,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ds2.screen.choice import ChoiceIndex, Words
+from ds2.screen.grams import covered, longest_run, ngrams
 from ds2.screen.text import Word, mask_word, words
 from signatures.records import Instruction
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Hashes = np.ndarray[tuple[int], np.dtype[np.uint64]]
+    from ds2.screen.grams import Hashes
 
 LONG, MIDDLE, PROBE, SHORT = 13, 8, 5, 3  # words in a row
 COVERED = 0.5  # of a question's words, by runs of 8
 COVERED_OWN = 0.8  # of an instruction's words, by runs of 8
 EDITED, EDITED_SHORT = 0.6, 0.75  # of a question's words, by runs of 3
 FEWEST = 5  # words; what is shorter cannot be compared
-_BASE = 0x9E3779B97F4A7C15
 
 
 class BenchmarkItem(NamedTuple):
@@ -69,8 +69,8 @@ class Hit(NamedTuple):
 
     Args:
         item: the question.
-        rule: `13-gram`, `8-gram`, `edited` or `contained`; with `, numbers masked` where the numbers
-            differ.
+        rule: `13-gram`, `8-gram`, `edited` or `contained`, with `, numbers masked` where the numbers
+            differ; of a short question with options `question and options` or `question`.
         span: the longest shared run, as it stands in the instruction.
         coverage: share of the question's words in shared runs, 0 to 1.
     """
@@ -79,13 +79,6 @@ class Hit(NamedTuple):
     rule: str
     span: str
     coverage: float
-
-
-class _Side(NamedTuple):
-    """A text as the hashes of its words, and of its words with numbers masked."""
-
-    plain: Hashes
-    masked: Hashes
 
 
 class BenchmarkScreen:
@@ -100,8 +93,10 @@ class BenchmarkScreen:
 
         self._hashes: dict[str, int] = {}
         self._items: list[BenchmarkItem] = []
-        self._sides: list[_Side] = []
+        self._sides: list[Words] = []
         self._answers: list[bool] = []
+        self._choices = ChoiceIndex(self._side)
+        self._chosen: list[BenchmarkItem] = []
         self.too_short = 0
         for item in items:
             self._take(item)
@@ -115,42 +110,50 @@ class BenchmarkScreen:
 
     def __len__(self) -> int:
         """Return how many texts can be compared."""
-        return len(self._items)
+        return len(self._items) + len(self._chosen)
 
     def match(self, instruction: Instruction) -> Hit | None:
         """Return the question that an instruction repeats, or None.
 
-        Of several the one that shares most runs of five words with it, the first of equals.
+        A short one with the same options first; of the others the one that shares most runs of five
+        words with it, the first of equals.
         """
         text = instruction.text
         found = words(text)
         side = self._side(found)
+        choice = self._choices.match(instruction, side) if self._chosen else None
+        if choice is not None:
+            span = text[found[choice.start].start : found[choice.start + choice.length - 1].end]
+            return Hit(self._chosen[choice.number], choice.rule, span, round(choice.coverage, 4))
         hits = (self._compare(number, side, found, text) for number in self._candidates(side))
         return next((hit for hit in hits if hit is not None), None)
 
     def _take(self, item: BenchmarkItem) -> None:
         question = words(item.question)
-        if len(question) < LONG:
-            question = words("\n".join([item.question, *item.options]))
-        if len(question) < FEWEST:
-            self.too_short += 1
-        else:
+        chosen = len(question) < LONG and self._choices.add(question, item.options)
+        if chosen:
+            self._chosen.append(item)
+        elif len(question) >= FEWEST:
             self._put(item, question, answer=False)
-        answer = words(item.answer)
-        if len(answer) >= LONG:
-            self._put(item, answer, answer=True)
+        else:
+            self.too_short += 1
+        # Of what is long only a run of 13 words counts: options, and an answer.
+        for text in (("\n".join([item.question, *item.options])) if chosen else "", item.answer):
+            found = words(text)
+            if len(found) >= LONG:
+                self._put(item, found, answer=True)
 
     def _put(self, item: BenchmarkItem, found: Sequence[Word], *, answer: bool) -> None:
         self._items.append(item)
         self._sides.append(self._side(found))
         self._answers.append(answer)
 
-    def _side(self, found: Sequence[Word]) -> _Side:
+    def _side(self, found: Sequence[Word]) -> Words:
         import numpy as np
 
         plain = [self._hash(word.text) for word in found]
         masked = [self._hash(mask_word(word.text)) for word in found]
-        return _Side(np.array(plain, np.uint64), np.array(masked, np.uint64))
+        return Words(np.array(plain, np.uint64), np.array(masked, np.uint64))
 
     def _hash(self, word: str) -> int:
         known = self._hashes.get(word)
@@ -162,7 +165,7 @@ class BenchmarkScreen:
                 self._hashes[word] = known
         return known
 
-    def _candidates(self, side: _Side) -> Iterator[int]:
+    def _candidates(self, side: Words) -> Iterator[int]:
         """Yield the texts that share enough runs of five words with numbers masked, most first.
 
         Enough is what the rules cannot do without: 8 (9 for 13 words in a row, 8 for twice 8 words
@@ -183,7 +186,7 @@ class BenchmarkScreen:
         numbers, counts = numbers[enough], counts[enough]
         yield from numbers[np.argsort(-counts, kind="stable")].tolist()
 
-    def _compare(self, number: int, side: _Side, found: Sequence[Word], text: str) -> Hit | None:
+    def _compare(self, number: int, side: Words, found: Sequence[Word], text: str) -> Hit | None:
         theirs = self._sides[number]
         rules = _answer_rule if self._answers[number] else _rule
         rule = rules(side.masked, theirs.masked)
@@ -196,49 +199,6 @@ class BenchmarkScreen:
         named = plain or f"{rule}, numbers masked"
         share = float(covered(other, ours, SHORT).mean())
         return Hit(self._items[number], named, span, round(share, 4))
-
-
-def ngrams(hashes: Hashes, size: int) -> Hashes:
-    """Return the hash of every run of `size` words, in order; none where there are fewer words."""
-    import numpy as np
-
-    count = len(hashes) - size + 1
-    if count < 1 or size < 1:
-        return np.zeros(0, np.uint64)
-    rolled = np.zeros(count, np.uint64)
-    for i in range(size):
-        rolled = rolled * np.uint64(_BASE) + hashes[i : i + count]
-    return rolled ^ (rolled >> np.uint64(31))
-
-
-def covered(text: Hashes, other: Hashes, size: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return for each word of a text whether it stands in a run of `size` words that `other` has."""
-    import numpy as np
-
-    shared = np.isin(ngrams(text, size), ngrams(other, size))
-    marks = np.zeros(len(text), np.bool_)
-    for i in range(size):
-        marks[i : i + len(shared)] |= shared
-    return marks
-
-
-def longest_run(text: Hashes, other: Hashes) -> tuple[int, int]:
-    """Return where the longest run of words that `other` has too starts in a text, and its length.
-
-    The first of equally long ones; length 0 where no word is shared.
-    """
-    import numpy as np
-
-    # A run of n words holds runs of every smaller length, so the longest can be searched by halves.
-    low, high, start = 0, min(len(text), len(other)), 0
-    while low < high:
-        size = (low + high + 1) // 2
-        places = np.flatnonzero(np.isin(ngrams(text, size), ngrams(other, size)))
-        if len(places):
-            low, start = size, int(places[0])
-        else:
-            high = size - 1
-    return start, low
 
 
 def _rule(ours: Hashes, theirs: Hashes) -> str | None:

@@ -33,6 +33,12 @@ _OPERATOR = r"[+*/^=<>±×÷√≤≥≠%]|[-−](?=\s?\d)"
 _SYMBOL = r"(?<!\w)(?=\w*[a-z0-9])[A-Za-z]\w*[A-Z]\w*"
 _FIGURES = re.compile(rf"{_SYMBOL}|(?i:{_NUMBER.pattern})|{_OPERATOR}")
 _WORD = re.compile(rf"{_FIGURE}|{_SIGN}|(?:(?!{_SIGN})[^\W\d_])+(?:['’](?:(?!{_SIGN})[^\W\d_])+)*")
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0001\U000e0020-\U000e007f]"
+)
+_LATIN = re.compile("[a-z]")
+_LOOKALIKES = str.maketrans("асԁеһіјорѕухѵοα", "acdehijopsyxvoa")
 _GAP = re.compile(r"[^\w+*/^=<>±×÷√≤≥≠%−-]+|_+")
 
 
@@ -49,7 +55,12 @@ def normal_form(text: str) -> str:
 
     Signs that make mathematics (`+`, `-`, `=`, `<`, ...) stay.
     """
-    return _GAP.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    return _GAP.sub(" ", unicodedata.normalize("NFKC", visible(text)).casefold()).strip()
+
+
+def visible(text: str) -> str:
+    """Return a text without characters that show nothing (category Cf): soft hyphens, joiners."""
+    return text if text.isascii() else _UNSEEN.sub("", text)
 
 
 def figures(text: str) -> tuple[str, ...]:
@@ -95,7 +106,11 @@ def words(text: str) -> list[Word]:
 
     Case and width are folded word by word, so that each knows its place in the text.
     """
-    return [Word(_folded(match[0]), match.start(), match.end()) for match in _WORD.finditer(text)]
+    if text.isascii() or not _UNSEEN.search(text):
+        return [Word(_folded(m[0]), m.start(), m.end()) for m in _WORD.finditer(text)]
+    places = [i for i, sign in enumerate(text) if not _UNSEEN.match(sign)]
+    found = _WORD.finditer("".join(text[i] for i in places))
+    return [Word(_folded(m[0]), places[m.start()], places[m.end() - 1] + 1) for m in found]
 
 
 def mask_word(word: str) -> str:
@@ -106,7 +121,9 @@ def mask_word(word: str) -> str:
 def _folded(word: str) -> str:
     if word.isascii():
         return word.lower().replace(",", "")
-    return unicodedata.normalize("NFKC", word).casefold().replace("’", "'")
+    word = unicodedata.normalize("NFKC", word).casefold().replace("’", "'")
+    # A word of both alphabets is a Latin one with letters that look alike.
+    return word.translate(_LOOKALIKES) if _LATIN.search(word) else word
 
 
 def _value(found: str) -> str:

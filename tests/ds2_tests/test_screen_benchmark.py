@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import defects, needs_data
+from planted import choices, defects, needs_data
 
-from ds2.screen.benchmark import (
-    BenchmarkItem,
-    BenchmarkScreen,
-    covered,
-    longest_run,
-    ngrams,
-)
+from ds2.screen.benchmark import BenchmarkItem, BenchmarkScreen
+from ds2.screen.grams import covered, longest_run, ngrams
 
 asked = defects.asked
 LONG = (
@@ -118,6 +114,73 @@ def test_a_stock_phrase_with_options_is_nobodys_question() -> None:
     assert index.match(asked(phrase, options=("a cat barks", "dogs can fly", "fish swim"))) is None
     same = asked(phrase, options=("ice is water", "the moon is a star", "the sun is cold"))
     assert index.match(same) is not None
+
+
+@pytest.fixture(scope="module")
+def quiz() -> BenchmarkScreen:
+    return BenchmarkScreen(
+        BenchmarkItem("quiz", i, "", *choice) for i, choice in enumerate(choices.CHOICES, 1)
+    )
+
+
+@pytest.mark.parametrize("name", [*choices.COPIES_OF_CHOICES, *choices.COPIES_OF_TOLD])
+def test_every_copy_of_a_short_question_with_options_is_found(
+    name: str, quiz: BenchmarkScreen
+) -> None:
+    whole = name in choices.COPIES_OF_CHOICES
+    copy = choices.COPIES_OF_CHOICES[name] if whole else choices.COPIES_OF_TOLD[name]
+    rng = random.Random(name)
+    for row, choice in enumerate(choices.CHOICES if whole else choices.TOLD, 1):
+        copied = copy(choice, rng)
+        hit = quiz.match(asked(copied.question, options=copied.options))
+        assert hit is not None, choice
+        assert hit.item.row == row
+        assert hit.span in asked(copied.question, options=copied.options).text
+
+
+def test_what_any_examination_asks_with_other_options_is_no_copy(quiz: BenchmarkScreen) -> None:
+    hits = [quiz.match(asked(c.question, options=c.options)) for c in choices.OTHERS]
+    assert hits == [None] * len(hits)
+
+
+def test_a_question_that_a_benchmark_asks_twice_is_told_by_its_options_alone() -> None:
+    question = "Which enzyme unwinds the DNA double helix?"
+    twice = BenchmarkScreen(
+        BenchmarkItem("b", i, "", question, options)
+        for i, options in enumerate((("one", "two"), ("three", "four")), 1)
+    )
+    assert twice.match(asked(question, options=("five", "six"))) is None
+    assert twice.match(asked(question, options=("four", "three"))) is not None
+
+
+def test_letters_before_the_options_of_a_benchmark_and_other_numbers_are_no_difference() -> None:
+    index = screen("How many legs do 7 spiders have?", options=("A) 48", "B) 56", "C) 64"))
+    same = index.match(asked("How many legs do 7 spiders have?", options=("56", "48", "64")))
+    other = index.match(asked("How many legs do 9 spiders have?", options=("72", "48", "64")))
+    masked = index.match(asked("How many legs do 9 spiders have?", options=("72", "80", "90")))
+    assert [hit and hit.rule for hit in (same, masked)] == [
+        "question and options",
+        "question, numbers masked",
+    ]
+    assert other is not None
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda text: "\u200b".join(text),
+        lambda text: text.replace("e", "e\u00ad"),
+        lambda text: text.replace("a", "\N{CYRILLIC SMALL LETTER A}"),
+        lambda text: text.replace("o", "\N{GREEK SMALL LETTER OMICRON}"),
+    ],
+    ids=["zero width", "soft hyphen", "Cyrillic", "Greek"],
+)
+def test_letters_that_do_not_show_or_look_alike_are_no_disguise(disguise: Any) -> None:
+    hit = screen(LONG).match(asked(f"Read this. {disguise(LONG)}"))
+    assert hit is not None
+    assert hit.rule == "13-gram"
+    assert len(hit.span) > 40
+    assert hit.span in disguise(LONG)
 
 
 def test_boilerplate_of_eight_words_is_no_hit() -> None:
