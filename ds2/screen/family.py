@@ -13,12 +13,13 @@ member to member, so a family does not drift.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from ds2.screen.minhash import BandIndex, bands_for
 from ds2.screen.shapes import Shape, Shapes
-from signatures.records import ID_BYTES, Instruction
+from signatures.records import ID_BYTES, Instruction, content_id
 
 THRESHOLD = 0.9
 CAP = 4
@@ -87,6 +88,48 @@ class Families:
             if similarity >= THRESHOLD:
                 return number, similarity
         return None
+
+
+class Templates:
+    """The masked texts of instructions, each known by a place: which resemble which, whatever their family.
+
+    A family is of what resembles its opener. Here every text counts, so that chains of likeness, of
+    which no family knows, can be followed from member to member.
+    """
+
+    def __init__(self) -> None:
+        self._index = BandIndex(bands_for(THRESHOLD))
+        self._shapes = Shapes()
+        self._places: list[int] = []  # of a shape, by its number
+        self._known: dict[int, int] = {}  # by the hash of the text
+
+    def add(
+        self, place: int, instruction: Instruction, joined: Callable[[int], bool]
+    ) -> Iterator[int]:
+        """Yield the places of earlier texts that one resembles, and keep it.
+
+        Args:
+            place: of the text.
+            instruction: the text.
+            joined: says of a place that it need not be compared.
+        """
+        shape, asked, whole = _masked(
+            instruction.context, instruction.question, instruction.options
+        )
+        key = int(content_id([shape.context, *shape.asked]), 16)
+        same = self._known.get(key)
+        if same is not None:
+            yield same
+            return
+        keys = self._index.keys(whole)
+        for number in self._index.candidates(keys):
+            if joined(self._places[number]):
+                continue
+            if self._shapes.similarity(number, asked, whole, THRESHOLD) >= THRESHOLD:
+                yield self._places[number]
+        self._known[key] = place
+        self._index.add(self._shapes.add(shape, len(whole)), keys)
+        self._places.append(place)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -12,6 +12,9 @@ from small_runs import Meddler, asks_for, go, rows_of, saying
 from ds2.output.exports import Split
 from ds2.runtime.exporting import ExportRequest, export_run
 from ds2.runtime.likeness import alike
+from ds2.screen.family import Families
+from signatures.bloom import BloomLevel
+from signatures.records import Instruction
 
 LONG = (
     "A baker in the old town sells bread, rolls and cakes from early morning until late at night, and "
@@ -36,7 +39,41 @@ def test_near_duplicates_of_different_families_share_a_group() -> None:
     ]
     together = alike(rows)
     assert together == {"row0": "family0", "row1": "family1", "row2": "family0", "row3": "family1"}
-    assert alike(rows, near=False)["row2"] == "family2"
+
+
+BAKER = (
+    "A baker sells {} loaves of bread in the morning and {} loaves in the afternoon at {} dollars each. On "
+    "the next day the shop sells twice as many loaves as on the first one, because it is {} and {} visitors "
+    "come from the towns nearby. How much money does the shop take in on both days together?"
+)
+
+
+@pytest.mark.parametrize("near", [False, True])
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
+def test_like_problems_with_other_numbers_share_a_group_whatever_their_family(
+    near: bool, order: tuple[int, ...]
+) -> None:
+    """The last is like the second alone, which is in the family of the first."""
+    texts = [
+        BAKER.format(12, 15, 3, "a holiday", "many"),
+        BAKER.format(20, 31, 4, "holiday", "most"),
+        BAKER.format(7, 9, 5, "holiday", "most").replace("dollars each", "dollars apiece"),
+    ]
+    families = Families()
+    rows = []
+    for place in order:
+        asked = Instruction(keywords=("k",), level=BloomLevel.APPLY, question=texts[place])
+        rows.append(record(place, texts[place], family=families.join(place, asked)))
+    if order == (0, 1, 2):
+        assert len({row["family"] for row in rows}) == 2
+    assert set(alike(rows, near=near).values()) == {rows[0]["family"]}
+    other = record(9, "Which gas do green plants take out of the air by day, and why?")
+    assert len(set(alike([*rows, other], near=near).values())) == 2
+
+
+def test_a_long_chain_is_one_group_in_little_time() -> None:
+    rows = [record(i, LONG.replace("town", f"town {i}"), family=f"f{i}") for i in range(3000)]
+    assert set(alike(rows, near=False).values()) == {"f0"}
 
 
 def test_groups_reach_as_far_as_likeness_does() -> None:
