@@ -159,7 +159,24 @@ FAULTY: tuple[Planted, ...] = (
     Planted("refusal", "Sure! Here is a question about ratios: what is 4 to 6 in lowest terms?"),
     Planted("refusal", "Here is your question:\n\nWhat is the sum of 4 and 6?"),
     Planted("refusal", "抱歉，我无法提供这个问题。", language="Chinese"),
+    Planted("refusal", "I'm unable to create such a question."),
+    Planted("refusal", "I’m not able to help with that."),
+    Planted("refusal", "I am not able to write questions about weapons."),
+    Planted("refusal", "I can’t assist with this request."),
+    Planted("refusal", "I apologize, but I cannot help with that topic."),
+    Planted("refusal", "I apologise for any inconvenience; no question can be given."),
+    Planted("refusal", "Unfortunately I can't help with this one."),
+    Planted("refusal", "Unfortunately, I cannot provide that."),
+    Planted("refusal", "I must decline to write this question because it is harmful."),
+    Planted("refusal", "I must respectfully decline."),
+    Planted("refusal", "I'm sorry, I won't do that."),
+    Planted("refusal", "I won't be able to help you with it. I cannot create a question on drugs."),
+    Planted("refusal", "This request violates my guidelines, so no question is given."),
+    Planted("refusal", "Let me know if you need another question!"),
     Planted("leak", "What is 3 + 4? Answer: 7"),
+    Planted("leak", "What is 3 + 4? Ans: 7"),
+    Planted("leak", "What is 3 + 4?\nSolution: 7"),
+    Planted("leak", "What is 3 + 4? ANSWER - 7"),
     Planted("leak", "Which gas do plants take up? The correct answer is (B)."),
     Planted("leak", "A train runs 60 km in 2 hours. The answer is 30. How fast is it?"),
     Planted("leak", r"Solve x + 2 = 9 for x. \boxed{7}"),
@@ -168,6 +185,20 @@ FAULTY: tuple[Planted, ...] = (
     Planted("same_options", "Which is largest here?", ("0.5", "1/2", "0.25", "0.1")),
     Planted("same_options", "Which distance is right?", ("1,000 m", "1000 m", "10 m", "5 cm")),
     Planted("same_options", "Which organ is meant?", ("the liver", "the liver.", "a lung", "skin")),
+    Planted("same_options", "Which city is the capital?", ("Paris", "Rome", "paris", "Bonn")),
+    Planted(
+        "same_options", "Which organ is meant here?", ("The liver", "skin", "the liver", "bone")
+    ),
+    Planted(
+        "same_options", "Which fruit is meant here?", ("an apple", "apple", "a pear", "a plum")
+    ),
+    Planted("same_options", "Which share is right here?", ("50%", "0.5", "0.25", "2")),
+    Planted("same_options", "Which half is right?", (r"\frac{1}{2}", "1/2", "2", "4")),
+    Planted("same_options", "Which sum is right here?", ("x+1", "x + 1", "x", "1")),
+    Planted("missing", "What does the image show?"),
+    Planted("missing", "Consider the triangle shown. What is its area?"),
+    Planted("missing", "As the graph indicates, what is the slope?"),
+    Planted("missing", "In the picture above, who holds the flag?"),
     Planted("missing", "Look at the figure below and tell the area of the shaded part."),
     Planted("missing", "According to the passage, who won the war?"),
     Planted("missing", "Refer to Table 2 and compute the mean of the group."),
@@ -191,6 +222,29 @@ FAULTY: tuple[Planted, ...] = (
 
 # What looks like a fault and is none.
 SOUND: tuple[Planted, ...] = (
+    Planted("", "The picture above the fireplace is 40 cm wide and 30 cm tall; what is its area?"),
+    Planted("", "Maria hangs the picture below the clock at 180 cm, 30 cm lower. How high is it?"),
+    Planted("", "A map of scale 1:100 is given. In the map 3 cm are how many cm outside?"),
+    Planted("", "A table costs 40 dollars. In the table shop, how much do 3 of them cost?"),
+    Planted("", "The triangle shown to be isosceles has a side of 4 cm. What is the other side?"),
+    Planted(
+        "", "The final answer is 20 percent of the grade, the rest homework. What is homework's?"
+    ),
+    Planted("", "The correct answer is worth 5 points, a wrong one costs 2. What do 8 and 3 give?"),
+    Planted("", "The solution is 5 percent salt. How much salt is in 2 litres of it?"),
+    Planted("", "What is the answer: 5 or 6, if x + 1 = 6?"),
+    Planted("", "Sorry, I said Tom, twice a day. How often does he take the drug in a week?"),
+    Planted("", "I am unable to lift 80 kg, but 40 kg I can. What share of it is that?"),
+    Planted("", "I’m not able to be there at 5, so I come at 7. How many hours later is that?"),
+    Planted("", "I can't help laughing when I read that 3 of 4 cats bark. How many of 12 would?"),
+    Planted("", "I decline 3 of 12 invitations. What share do I accept?"),
+    Planted(
+        "", "I apologize to 3 of my 12 friends a day. After how many days have I done so to all?"
+    ),
+    Planted("", "Unfortunately I lost 3 of my 8 pens. How many are left?"),
+    Planted("", "I am afraid of 3 of the 9 dogs in our street. Of what share am I not?"),
+    Planted("", "Which symbol is meant?", ("NaCl", "NACL", "KCl", "HCl")),
+    Planted("", "Which is cheaper?", ("$5", "5", "5 m", "M5")),
     Planted("", "Express the answer as: a fraction in lowest terms of the numbers 4 and 6."),
     Planted("", "Draw the graph of y = x^2 and find its vertex."),
     Planted("", "What is the answer if x is 3 and y is 4?"),
@@ -220,4 +274,49 @@ SOUND: tuple[Planted, ...] = (
     Planted("", "Wie viele Äpfel hat der Händler noch?", language="German (formal)"),
     Planted("", "東京から大阪までの距離は何キロですか。", language="Japanese"),
     Planted("", r"Compute \int_0^1 x^2 dx and give it as \frac{a}{b}."),
+)
+
+
+class Told(NamedTuple):
+    """A question with the answer that its vote came to."""
+
+    question: str
+    answer: str
+    options: tuple[str, ...] = ()
+
+
+# Questions that give their answer away, which only the answer shows.
+GIVEN_AWAY: tuple[Told, ...] = (
+    Told("What is 6 times 7? Hint: it is 42.", "42"),
+    Told("What is 6 times 7? (42)", "42"),
+    Told("How much is due? [Answer = $1,250.00]", "1250"),
+    Told("What is the capital of France? Solution: Paris", "Paris"),
+    Told("What is the capital of France? ANSWER - Paris", "Paris"),
+    Told("**Answer**: Paris. What is the capital of France?", "Paris"),
+    Told("Which organ makes bile? The answer is the liver.", "B", ("The skin", "The liver")),
+    Told("Which organ makes bile? Hint: B", "B", ("The skin", "The liver")),
+    Told("Which organ makes bile? (B)", "B", ("The skin", "The liver")),
+    Told("Calculate 3 + 4 = 7. What is 3 + 4?", "7"),
+    Told("What is 12 / 4 = 3?", "3"),
+    Told("Solve x + 2 = 9 for x. The solution is 7.", "7"),
+    Told("Is the trial conclusive? Answer: yes.", "yes"),
+    Told(r"What is half of one? Answer: \frac{1}{2}", r"\frac{1}{2}"),
+)
+# Questions in which the answer stands for another reason, or not at all.
+KEPT: tuple[Told, ...] = (
+    Told("What is 6 times 7? Hint: it is below 50.", "42"),
+    Told("What is 6 times 7? Hint: it is 420 divided by 10.", "42"),
+    Told("If x = 5 and y = x, what is y?", "5"),
+    Told("Tom says that 2 + 3 = 5. What is 10 - 5?", "5"),
+    Told("Solve part (2). What is n in 3n = 6?", "2"),
+    Told("Is the trial conclusive? Answer: yes or no.", "yes"),
+    Told("Is it so? Answer: yes, no or maybe.", "yes"),
+    Told("Is it so? The answer is yes if the interval leaves out 0: 0.1 to 0.4.", "yes"),
+    Told("The result is 12 when 3 is added. What was it before?", "9"),
+    Told("The solution is 5 % salt. What is its salt in per cent?", "5"),
+    Told("The final answer is 20 percent of the grade. What is 10 percent of 200?", "20"),
+    Told("Which organ makes bile? Answer with A or B.", "B", ("The skin", "The liver")),
+    Told("Does the liver make bile, or the skin?", "A", ("The liver", "The skin")),
+    Told("Why is the answer A wrong?", "B", ("It is cold", "It is old")),
+    Told("What is 3 + 4?", "7"),
 )

@@ -21,7 +21,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.planted import COPIES, FAULTY, REPEATS, SOUND, asked, shared, written
+from benchmarks.planted import (
+    COPIES,
+    FAULTY,
+    GIVEN_AWAY,
+    KEPT,
+    REPEATS,
+    SOUND,
+    asked,
+    shared,
+    written,
+)
 from benchmarks.planted_choices import (
     CHOICES,
     COPIES_OF_CHOICES,
@@ -30,7 +40,7 @@ from benchmarks.planted_choices import (
     TOLD,
 )
 from ds2.screen.benchmark import BenchmarkItem, BenchmarkScreen
-from ds2.screen.checks import fault_of
+from ds2.screen.checks import fault_of, told_fault
 from ds2.screen.collapse import CollapseAlarm
 from ds2.screen.exact import ExactScreen, Screen
 from ds2.screen.family import Families
@@ -143,6 +153,11 @@ def faults() -> dict[str, str]:
         fault_of(asked(p.question, p.context, p.options), p.language) is not None for p in SOUND
     )
     told["look like faults, turned down"] = f"{wrong} of {len(SOUND)}"
+    for name, planted in (("answers given away", GIVEN_AWAY), ("answers kept", KEPT)):
+        found = sum(
+            told_fault(asked(t.question, "", t.options), t.answer) is not None for t in planted
+        )
+        told[f"{name}, turned down"] = f"{found} of {len(planted)}"
     return told
 
 

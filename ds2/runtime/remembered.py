@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ds2.fingerprint import fingerprint
 from ds2.runtime.decisions import outcome_of
-from ds2.runtime.screening import FAULTS
+from ds2.runtime.screening import AFTER_VOTE, FAULTS
 from ds2.store import RunStore, UnitRecord
 from signatures.records import Instruction, Rejection, Row
 
@@ -20,7 +20,7 @@ META = "units"
 AT_ONCE = 500  # records that are read together
 
 # Turned down before other units were looked at: the screens for repeats never saw it.
-ALONE = frozenset(FAULTS) - {"no_option"} | {"benchmark", "collapsed"}
+ALONE = frozenset(FAULTS) - AFTER_VOTE | {"benchmark", "collapsed"}
 
 
 class Known(NamedTuple):

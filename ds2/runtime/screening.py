@@ -133,7 +133,9 @@ def described(
     return found
 
 
+# What only the answer shows.
+AFTER_VOTE = frozenset({"no_option", "told"})
 FAULTS = (
     "no_words", "too_short", "too_long", "refusal", "leak", "same_options", "missing", "language",
-    "no_option",
+    "no_option", "told",
 )  # fmt: skip

@@ -18,7 +18,6 @@ from ds2.runtime.remembered import compared
 from ds2.runtime.rereading import Rereading
 from ds2.runtime.screening import Screening, make_screening
 from ds2.screen.avoid import Avoided, read_avoided, same_questions
-from ds2.screen.options import names_option
 from ds2.screen.own import OwnScreens
 from ds2.screen.verdicts import off_level
 from ds2.store import RunStore
@@ -213,8 +212,9 @@ def _refused(row: Row, own: OwnScreens, screening: Screening, place: int) -> str
         return f"it repeats unit {repeat.place}"
     if screening.families.full(instruction) is not None:
         return "its family is full"
-    if instruction.options and not names_option(row.answer, instruction.options):
-        return f"its answer {row.answer!r} is none of its options"
+    concluded = own.conclude(row)
+    if concluded is not None:
+        return f"{concluded.reason}, {concluded.detail.removesuffix('.')}"
     off = off_level(instruction, row.judged_level)
     if off is not None:
         return off.detail.removesuffix(".")

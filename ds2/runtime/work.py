@@ -12,9 +12,8 @@ from ds2.engines.base import Backend
 from ds2.engines.explain import explain
 from ds2.engines.limiter import place
 from ds2.runtime.plan import Unit
-from ds2.screen.options import names_option
 from ds2.screen.own import OwnScreens
-from ds2.screen.verdicts import no_option, off_level
+from ds2.screen.verdicts import off_level
 from programs.synthesis import NO_PASSAGE, DS2Instruct
 from signatures.bloom import BloomLevel
 from signatures.errors import (
@@ -80,10 +79,8 @@ class ProgramWork:
         return self._row(concluded.row, judged)
 
     def _row(self, row: Row, judged: BloomLevel | None) -> Row | Rejection:
-        options = row.instruction.options
-        if self._screens is not None and options and not names_option(row.answer, options):
-            return no_option(row)
-        return row.model_copy(update={"judged_level": judged})
+        refused = None if self._screens is None else self._screens.conclude(row)
+        return refused or row.model_copy(update={"judged_level": judged})
 
     @contextmanager
     def failures(self, stage: str) -> Iterator[None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 from random import Random
 
-from ds2.screen.text import normal_form
+from ds2.screen.text import normal_form, visible
 from signatures.records import Instruction
 
 _LETTER = r"(?-i:\(?[A-H]\)?)"
@@ -27,6 +28,16 @@ _QUANTITY = re.compile(
     r"(?:\s*/\s*(?P<below>\d+))?\s*(?P<unit>.*)",
     re.DOTALL,
 )
+# A word whose case says nothing: of four letters or more, its capitals at the front or throughout; and
+# small words that open a sentence in one option and stand within it in another.
+_CASED = re.compile(
+    r"(?<!\w)(?:[^\W\d_][^\W\dA-Z_]{3,}|[A-Z]{4,}|(?i:the|an?|is|it|to|of|in|on|no|yes|all|and|or|not|by)"
+    r"(?=\s\w)|(?i:yes|no))(?!\w)"
+)
+_ARTICLE = re.compile(r"^(?:the|an?) (?=\w{3})", re.IGNORECASE)
+_AROUND = re.compile(r"\s*([-−+*/=<>^(),:;×÷])\s*")
+_MATH = re.compile(r"\A\$([^$]+)\$\Z")
+_FRACTION = re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}")
 
 
 def shuffle_options(instruction: Instruction, seed: int, place: int) -> Instruction:
@@ -58,8 +69,9 @@ def shuffle_options(instruction: Instruction, seed: int, place: int) -> Instruct
 def same_options(options: Sequence[str]) -> tuple[str, str] | None:
     """Return the first two options that say the same, by their text or by their value, or None.
 
-    Spacing, width and a full stop are no difference; case and signs are (mW, MW). By value: `0.5`
-    and `1/2`, `1,000 m` and `1000 m`, but not `5 m` and `5 cm`.
+    Spacing, width, a full stop and a leading article are no difference; nor is case in words of four
+    letters or more (`Paris`, `paris`), but in symbols it is (`mW`, `MW`; `NaCl`), and so are signs. By
+    value: `0.5`, `1/2`, `50 %` and `\\frac{1}{2}`; `1,000 m` and `1000 m`, but not `5 m` and `5 cm`.
     """
     seen: dict[object, str] = {}
     for option in options:
@@ -71,11 +83,15 @@ def same_options(options: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _folded(option: str) -> str:
-    return " ".join(option.split()).rstrip(".").strip("\"'`* ")
+    text = " ".join(unicodedata.normalize("NFKC", visible(option)).split())
+    text = _AROUND.sub(r"\1", text.rstrip(".").strip("\"'`* "))
+    text = _ARTICLE.sub("", text)
+    return _CASED.sub(lambda word: word[0].lower(), text)
 
 
 def _quantity(option: str) -> tuple[Fraction, str, str] | None:
-    match = _QUANTITY.fullmatch(_folded(option))
+    text = _FRACTION.sub(r"\1/\2", _folded(option))
+    match = _QUANTITY.fullmatch(_MATH.sub(r"\1", text))
     if match is None or len(match["number"]) > 40 or len(match["below"] or "") > 40:
         return None
     below = int(match["below"] or 1)
@@ -83,6 +99,8 @@ def _quantity(option: str) -> tuple[Fraction, str, str] | None:
         return None
     value = Fraction(match["number"].replace(",", "")) / below
     unit = " ".join(match["unit"].split())
+    if unit in {"%", "\\%"}:
+        value, unit = value / 100, ""
     return (-value if match["sign"] else value), match["money"], unit
 
 

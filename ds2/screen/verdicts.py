@@ -95,6 +95,11 @@ def no_option(row: Row) -> Rejection:
     ).model_copy(update={"vote": row.vote})
 
 
+def given_away(row: Row, fault: Fault) -> Rejection:
+    """Return why a row whose question gives its answer away is none; it keeps its vote."""
+    return faulty(row.instruction, fault).model_copy(update={"vote": row.vote})
+
+
 def off_level(instruction: Instruction, judged: BloomLevel | None) -> Rejection | None:
     """Return why an instruction more than one level off gives no row; None lets it pass.
 

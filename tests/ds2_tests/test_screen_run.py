@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from ds2.cli.app import app
 from ds2.report.figures import chi_square
 from ds2.runtime.pilot import pilot
 from ds2.runtime.session import Pilot
+from ds2.runtime.verifying import verify_run
 from ds2.runtime.worst_case import worst_case_calls
 from ds2.store import RunStore
 from signatures.bloom import BloomLevel
@@ -265,6 +267,39 @@ def test_a_fault_of_an_instruction_is_kept_with_the_place_it_speaks_of(tmp_path:
         assert rejection.evidence.span == "in the figure"
     unscreened = go(tmp_path / "off", 12, resolve=Meddler(meddle).resolve, checks=False)
     assert "missing" not in unscreened.ledger["rejected"]
+
+
+def test_a_question_that_gives_its_answer_away_is_turned_down_after_its_vote(
+    tmp_path: Path,
+) -> None:
+    """Its vote is kept, and what says the same afterwards repeats it."""
+
+    async def meddle(request: lm15.Request, call: int) -> lm15.Response | None:
+        stage = asks_for(request)
+        if stage == "writer" and call % 4 == 0:
+            told = f"How much is {call} plus {call} apples? ({2 * call})"
+            return saying(f"[[ ## question ## ]]\n{told}\n\n[[ ## completed ## ]]")
+        found = re.search(r"How much is (\d+) plus", request.messages[-1].text or "")
+        if stage == "answers" and found is not None:
+            answer = f"[[ ## answer ## ]]\n{2 * int(found[1])}\n\n[[ ## completed ## ]]"
+            return saying(f"[[ ## reasoning ## ]]\nSo.\n\n{answer}")
+        return None
+
+    out = tmp_path / "run"
+    settings: dict[str, Any] = {"resolve": Meddler(meddle).resolve, "concurrency": 1}
+    summary = go(out, 12, **settings)
+    assert summary.ledger["rejected"]["told"] >= 1
+    for rejection in rejections(out, "told"):
+        assert rejection.vote is not None
+        assert rejection.evidence is not None
+        assert rejection.evidence.span.endswith(f"({rejection.vote.winner})")
+    assert verify_run(out).problems == ()
+    before = dataset_bytes(out)
+    with RunStore(out) as store:
+        store.set_meta({"ended": {}})
+    again = go(out, 12, **settings)
+    assert (again.new_calls, dataset_bytes(out)) == (0, before)
+    assert "told" not in go(tmp_path / "off", 12, checks=False, **settings).ledger["rejected"]
 
 
 def test_rows_of_one_template_carry_one_family_and_are_capped(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def judge_far_off(run: Path) -> str:
     [
         (repeat_the_first, "it repeats unit"),
         (leak_the_answer, "refusal"),
-        (answer_no_option, "is none of its options"),
+        (answer_no_option, "is none of the options"),
         (judge_far_off, "It was asked for at"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
