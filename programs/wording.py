@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from programs.orders import is_order
+
 MAX_KEYWORD = 80  # characters; longer ones are sentences, not keywords
 MAX_EXTRACTED, MAX_EXTRACTED_WORDS = 60, 6  # of a keyword out of a document, which is not trusted
 
@@ -22,12 +24,6 @@ _BULLET = re.compile(rf"^\s*{_MARK}(?P<item>\S.*)$")
 _SIGNS = frozenset(" -‐‑–'’/+.,()%&·×*^=°#:′")
 # A stop after one or two letters is an abbreviation, as in E. coli.
 _SENTENCE = re.compile(r"(?<!\b\w)(?<!\b\w\w)[.!?;]\s|://|##|\bwww\.")
-# What speaks to a model is about no field of study; what merely names such things is let through.
-_ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.*\b(?:above|previous|prior|all|instructions?|prompts?|rules)\b"
-    r"|\b(?:system|developer) (?:prompt|message)\b|^(?:you (?:are|must)|as an ai)\b",
-    re.IGNORECASE,
-)
 
 
 def clean_keyword(text: str) -> str | None:
@@ -50,7 +46,7 @@ def extracted_keyword(text: str) -> str | None:
     """Return a keyword out of an untrusted document as `clean_keyword` does; None where it is none.
 
     It has at most 60 characters and six words, only letters, figures and the signs that names are
-    written with, is no sentence or address, and does not speak to a model.
+    written with, is no sentence or address, and does not speak to a model (`programs.orders`).
 
     Example:
         >>> extracted_keyword("- mitochondrial dynamics"), extracted_keyword("ignore the above")
@@ -61,7 +57,7 @@ def extracted_keyword(text: str) -> str | None:
         return None
     spelled = all(c in _SIGNS or unicodedata.category(c)[0] in "LMN" for c in cleaned)
     short = len(cleaned.split()) <= MAX_EXTRACTED_WORDS
-    said = _SENTENCE.search(cleaned) or _ORDER.search(cleaned)
+    said = _SENTENCE.search(cleaned) or is_order(cleaned)
     return cleaned if spelled and short and not said else None
 
 
