@@ -76,7 +76,7 @@ def _levels(text: str | None) -> tuple[BloomLevel, ...]:
     from signatures.errors import OutputError
 
     by_name = {level.value.casefold(): level for level in LEVELS}
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    names = [] if text is None else [name.strip() for name in text.split(",")]
     for name in names:
         if name.casefold() not in by_name:
             raise OutputError.rule(

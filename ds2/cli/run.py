@@ -282,7 +282,7 @@ def read_request(
             "stage_check": stage_check,
         },
         {"out": out, "program": program, "accept_new_prompts": accept_new_prompts},
-        _corpus_config(corpus, corpus_column, corpus_index),
+        _corpus_config(corpus, corpus_column, corpus_index, corpus_share),
         quiet=quiet,
     )
 
@@ -419,18 +419,20 @@ def interruptible(work: Coroutine[Any, Any, T], watcher: Watcher, request: RunRe
             raise typer.Exit(stop.code) from None
 
 
-def _corpus_config(path: str | None, column: str | None, index: str | None) -> CorpusConfig | None:
+def _corpus_config(
+    path: str | None, column: str | None, index: str | None, share: float | None
+) -> CorpusConfig | None:
     from ds2.config import CorpusConfig
     from signatures.errors import ConfigError
 
     if path is not None:
         return CorpusConfig.build(path=path, column=column, index=index)
-    if column is None and index is None:
+    if column is None and index is None and share is None:
         return None
     raise ConfigError.rule(
         "Reading the options failed",
         name="--corpus",
-        rule="be given with --corpus-column or --corpus-index",
+        rule="be given with --corpus-column, --corpus-index or --corpus-share",
         value="nothing",
         todo="Give --corpus PATH, or leave them out.",
     )

@@ -90,7 +90,8 @@ def compare(
     """Return what two runs were asked differently and what came of it.
 
     Diversity depends on how many texts are measured, so both are measured on as many rows as the
-    smaller one has, at most `sample`; by `embedding` too, where one is given.
+    smaller one has, at most `sample`; by `embedding` too, where one is given. Where one of them has
+    no two rows, it is left out.
 
     Raises:
         OutputError: one of them is no run folder.
@@ -98,10 +99,11 @@ def compare(
     """
     runs = (read_run(first), read_run(second))
     rows = [_rows(past) for past in runs]
-    equal = max(2, min(sample, *(len(found) for found in rows)))
-    figures = [
-        _flat_figures(past, figures_of(past, embedding=embedding, sample=equal)) for past in runs
-    ]
+    equal = min(sample, *(len(found) for found in rows))
+    figures = []
+    for past in runs:
+        found = figures_of(past, embedding=embedding, sample=max(2, equal))
+        figures.append(_flat_figures(past, found) | (_flat_diversity(found) if equal > 1 else {}))
     asked = [_flat(past.settings) for past in runs]
     questions = [{question for question, _ in found.values()} for found in rows]
     return Comparison(
@@ -143,6 +145,11 @@ def _flat_figures(past: PastRun, figures: Figures) -> dict[str, Any]:
     }
     flat |= {f"{level.level}: accepted share": level.accept_share for level in figures.levels}
     flat |= {f"rejected: {reason}": count for reason, count in figures.rejected.items()}
+    return flat
+
+
+def _flat_diversity(figures: Figures) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     texts = figures.instructions
     at = f"questions, n = {texts.n}"
     if (seen := figures.embedded) is not None:

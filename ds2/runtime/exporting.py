@@ -69,7 +69,7 @@ def export_run(request: ExportRequest) -> list[Exported]:
             votes where only a dataset is left, nothing to write, or a file that cannot be written or is
             one of the run's own.
     """
-    chosen = export_format(request.format_name)
+    chosen = export_format(request.format_name, request.options)
     folder = dataset_folder(request.run)
     shards = dataset_shards(folder)
     paths = destinations(request.run, folder, request.out, chosen, request.splits)

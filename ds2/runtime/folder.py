@@ -23,10 +23,7 @@ from signatures.task import TaskSpec
 
 
 def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, Any]:
-    """Return a request as plain data, with the models that its names came to; no secret is in it.
-
-    `folder` is the one that its relative paths are of.
-    """
+    """Return a request as plain data, with the models that its names came to; no secret is in it."""
     return {
         "task": json.loads(request.task.model_dump_json()),
         "run": json.loads(request.config.model_dump_json()),
@@ -37,7 +34,6 @@ def resolved(request: RunRequest, backends: Mapping[str, Backend]) -> dict[str, 
         "fixed_temperature": backends["answers"].fixed_temperature,
         "corpus": request.corpus.facts if request.corpus else None,
         "program": None if request.program is None else str(request.program),
-        "folder": str(Path.cwd()),
     }
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ds2.engines.base import Backend
@@ -129,6 +130,8 @@ async def run(
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
         identity = claim(store, request, program, backends, avoided)
         write_json(request.out / "config.json", resolved(request, backends))
+        if avoided:  # relative paths are of here
+            store.set_meta({"folder": str(Path.cwd())})
         keep_prices(store, backends)
         logged = _calls(store)
         budget = open_budget(request.budget, backends, store)

@@ -124,10 +124,11 @@ class _Verifying:
 
     def _avoided(self) -> tuple[Avoided, ...]:
         """Return what was to be avoided, nothing of it where it cannot be read or has changed."""
-        identity = self.store.meta().get("identity") or {}
+        meta = self.store.meta()
+        identity = meta.get("identity") or {}
         told = identity.get("config", {}).get("avoid", [])
         try:
-            avoided = read_avoided(self.past.config.avoid, self.past.settings.get("folder"))
+            avoided = read_avoided(self.past.config.avoid, meta.get("folder"))
         except ConfigError as error:
             self.problems.append(f"Benchmarks were not checked: {error}")
             return ()

@@ -254,10 +254,11 @@ def test_the_plan_counts_the_passages_and_the_preview_shows_rows_about_them(home
             "the columns are: id, abstract",
         ),
         (["--corpus-column", "text"], "--corpus must be given"),
+        (["--corpus-share", "0.3"], "--corpus-index or --corpus-share"),
         (["--corpus", "abstracts.jsonl", "--corpus-share", "0.95"], "corpus_share must"),
         (["--corpus", ""], "path must"),
     ],
-    ids=["missing", "column", "alone", "share", "empty"],
+    ids=["missing", "column", "alone", "share alone", "share", "empty"],
 )
 def test_what_is_wrong_with_the_options_is_said(home: Path, options: list[str], said: str) -> None:
     result = CliRunner().invoke(app, ["run", "pubmedqa", "-n", "3", *options])

@@ -270,7 +270,18 @@ def test_a_split_that_leaves_a_part_empty_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0.9", "0.9,0.2", "1,0", "a,b", "0.5,0.5,0", "x=0.5,x=0.5", "../x=0.5,y=0.5", ""]
+    "text",
+    [
+        "0.9",
+        "0.9,0.2",
+        "1,0",
+        "a,b",
+        "0.5,0.5,0",
+        "x=0.5,x=0.5",
+        "../x=0.5,y=0.5",
+        "",
+        "a=0.5,A=0.5",
+    ],
 )
 def test_shares_that_make_no_whole_are_refused(text: str) -> None:
     with pytest.raises(OutputError, match="must be shares above 0"):
@@ -420,6 +431,16 @@ def test_the_command_says_what_it_wrote(run: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(run), "--levels", "apply,wise"])
     assert isinstance(result.exception, OutputError)
     assert "must name Bloom levels" in str(result.exception)
+    for nothing in (",", "", "apply,,create"):
+        result = CliRunner().invoke(app, [str(run), "--levels", nothing])
+        assert isinstance(result.exception, OutputError)
+
+
+@pytest.mark.parametrize("options", [Options(min_margin=0.4), Options(all_pairs=True)])
+def test_an_option_of_pairs_is_not_passed_over(run: Path, options: Options, tmp_path: Path) -> None:
+    for name in sorted(FORMATS.keys() - {"dpo", "llama-factory-dpo"}):
+        with pytest.raises(OutputError, match="be given for a format of pairs: dpo"):
+            export_run(ExportRequest(run, name, tmp_path / "x.json", options=options))
 
 
 def test_every_row_of_a_run_is_a_record(run: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dspy import lm15
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import go, rows_of, summary_of
+from small_runs import Meddler, asks_for, go, rows_of, saying, summary_of
 from typer.testing import CliRunner
 
 from ds2.cli.app import app
@@ -228,6 +229,22 @@ def test_two_runs_side_by_side_say_what_was_asked_differently(run: Path, tmp_pat
     assert any(name.endswith("n = 12") for name, _, _ in found.figures)
     same = compare(run, run)
     assert (same.settings, same.shared_rows, same.shared_questions) == ([], 30, 30)
+
+
+def test_beside_a_run_without_rows_no_diversity_is_told(run: Path, tmp_path: Path) -> None:
+    """Two questions of many say nothing, and the other has none to measure."""
+    go(tmp_path / "none", 6, "medqa", resolve=Meddler(shrug).resolve, stage_check=False)
+    for pair in ((run, tmp_path / "none"), (tmp_path / "none", run)):
+        found = compare(*pair)
+        assert not [name for name, _, _ in found.figures if "questions, n" in name]
+        assert sorted((a, b) for name, a, b in found.figures if name == "accepted") in (
+            [(30, 0)],
+            [(0, 30)],
+        )
+
+
+async def shrug(request: lm15.Request, _: int) -> lm15.Response | None:
+    return saying("I do not know.") if asks_for(request) == "answers" else None
 
 
 def test_stats_and_diff_print_tables_and_json(run: Path) -> None:

@@ -41,6 +41,7 @@ class ExportFormat:
             the dataset itself.
         shape: turns a row into its entries, any number of them.
         votes: it needs the answers that lost, which only a run's store keeps.
+        pairs: it sets one answer against another, so that a margin can filter it.
         companion: the name of a file that tells the trainer of these files, and what makes its
             text from the old text (None if there is none), the written files by split, and the name
             of the run.
@@ -51,6 +52,7 @@ class ExportFormat:
     container: Container
     shape: Callable[[Entry, Options], Iterator[Mapping[str, Any]]]
     votes: bool = False
+    pairs: bool = False
     companion: tuple[str, Companion] | None = None
 
 
@@ -77,11 +79,15 @@ class Options:
             )
 
 
-def export_format(name: str) -> ExportFormat:
+def export_format(name: str, options: Options | None = None) -> ExportFormat:
     """Return the format of that name.
 
+    Args:
+        name: the format.
+        options: what it is to be told.
+
     Raises:
-        OutputError: there is none.
+        OutputError: there is none, or it has no use for an option.
     """
     if name not in FORMATS:
         raise OutputError.rule(
@@ -90,6 +96,17 @@ def export_format(name: str) -> ExportFormat:
             rule=f"be one of {', '.join(FORMATS)}",
             value=name,
             todo="Choose one of these.",
+        )
+    given = options or Options()
+    idle = "--min-margin" if given.min_margin else "--all-pairs" if given.all_pairs else None
+    if idle is not None and not FORMATS[name].pairs:
+        pairs = ", ".join(other for other, chosen in FORMATS.items() if chosen.pairs)
+        raise OutputError.rule(
+            "Exporting failed",
+            name=idle,
+            rule=f"be given for a format of pairs: {pairs}",
+            value=name,
+            todo="Leave it out, or choose one of them; --min-agreement filters any format.",
         )
     return FORMATS[name]
 
@@ -269,6 +286,7 @@ FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
             "jsonl",
             _dpo,
             votes=True,
+            pairs=True,
         ),
         "verifier": ExportFormat(
             "every answer drawn, right or wrong by the vote: reward models, verifiers, KTO",
@@ -293,6 +311,7 @@ FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
             "json",
             _ranked,
             votes=True,
+            pairs=True,
             companion=(
                 "dataset_info.json",
                 _llama_factory(

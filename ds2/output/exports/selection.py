@@ -72,7 +72,8 @@ def parse_split(text: str | None) -> tuple[Split, ...]:
         shares = [float(share if equals else name) for name, equals, share in named]
     except ValueError:
         shares = []
-    fits = len(names) == len(shares) > 0 and len(set(names)) == len(names)
+    # Parts are files, and some disks tell no case apart.
+    fits = len(names) == len(shares) > 0 and len({n.casefold() for n in names}) == len(names)
     safe = all(name.replace("-", "").replace("_", "").isalnum() for name in names)
     if not (fits and safe and min(shares) > 0 and abs(sum(shares) - 1) < 1e-6):
         raise OutputError.rule(
