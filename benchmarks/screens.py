@@ -208,6 +208,8 @@ def throughput(index: BenchmarkScreen, rows: int) -> dict[str, str]:
         questions, lambda at, q: alarm.note((f"keyword {at % 500}",), q.question, repeat=False)
     )
     told["benchmarks (GSM8K, 1,319)"] = timed(questions, lambda _, q: index.match(q))
+    short = BenchmarkScreen(BenchmarkItem("choices", i, "", *c) for i, c in enumerate(CHOICES, 1))
+    told["benchmarks (multiple choice)"] = timed(questions, lambda _, q: short.match(q))
     many = BenchmarkScreen(
         BenchmarkItem("teacher", i, "", q.question) for i, q in enumerate(questions[-20_000:], 1)
     )

@@ -182,8 +182,9 @@ class RunStore:
         """Return 16 hexadecimal digits of all decided units, as they stand."""
         state = hashlib.blake2b(digest_size=8)
         for unit in self.units():
-            parts = [unit.place, unit.state, unit.reason, unit.record]
-            state.update(json.dumps(parts).encode("ascii") + b"\n")
+            # With its length before it, no part can pass for the beginning of the next.
+            whole = "".join(f"{len(part)} {part}" for part in map(str, unit))
+            state.update(whole.encode("utf-8", "surrogatepass"))
         return state.hexdigest()
 
     def counts(self) -> dict[tuple[str, str], int]:
