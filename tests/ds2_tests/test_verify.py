@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import dataset_bytes, go, tree
+from dspy import lm15
+from small_runs import Meddler, asks_for, dataset_bytes, go, saying, tree
 from typer.testing import CliRunner
 
 from ds2.cli.app import app
@@ -73,6 +74,35 @@ def test_a_run_with_passages_and_one_of_the_paper_are_verified(tmp_path: Path) -
     assert verify_run(tmp_path / "paper").problems == ()
     go(tmp_path / "judged", 6, verify_level=True)
     assert verify_run(tmp_path / "judged").problems == ()
+
+
+async def mumbles(request: lm15.Request, call: int) -> lm15.Response | None:
+    """Give every fifth answer in no form, and every seventh not at all."""
+    if asks_for(request) != "answers" or (call % 5 and call % 7):
+        return None
+    return saying("" if call % 7 == 0 else "no form at all \u2028 {{")
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "backend"),
+    [
+        ("medqa", {}, {}),
+        ("pubmedqa", {"adapter": "json"}, {}),
+        ("gsm8k", {"answer_temperatures_by": "draw", "sampling": {}}, {"thinking": True}),
+        ("math", {"merger": "judge"}, {"fixed_temperature": True, "max_tokens": None}),
+    ],
+)
+def test_replies_without_form_are_read_again_as_they_were(
+    task: str, settings: dict[str, Any], backend: dict[str, Any], tmp_path: Path
+) -> None:
+    asked = Meddler(mumbles)
+    go(
+        tmp_path / "run", 8, task, resolve=lambda *_: asked.backend(**backend), stage_check=False,
+        **settings,
+    )  # fmt: skip
+    found = verify_run(tmp_path / "run")
+    assert found.problems == ()
+    assert found.calls > 8 * 3
 
 
 def test_what_a_person_adds_below_the_machine_part_of_the_card_is_theirs(run: Path) -> None:
