@@ -31,11 +31,10 @@ from optimizers.judges import JudgePrompts, Judges
 from optimizers.reference import REFERENCE_DRAWS
 from optimizers.scores import Outcome, Score, Unscored
 from optimizers.similarity import NearIndex, folded
-from optimizers.stages import vote_inputs
 from programs.judging import wanted_line
 from programs.loop import run_sync
 from programs.stopping import fixed
-from programs.synthesis import ChainConfig, DS2Instruct
+from programs.synthesis import ChainConfig, DS2Instruct, vote_inputs
 from programs.voting import SelfConsistency
 from programs.wording import clean_keyword, keyword_key
 from signatures.keywords import task_line

@@ -23,7 +23,7 @@ from programs.keywords import Ask, KeywordExpansion
 from programs.loop import run_sync
 from programs.meaning import Judge
 from programs.sampling import Temperatures, call_config
-from programs.synthesis import DS2Instruct
+from programs.synthesis import DS2Instruct, vote_inputs
 from programs.voting import SelfConsistency
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError, DS2Error
@@ -316,16 +316,6 @@ class ChainStage(Stage):
         made = written.instruction
         outcome = await self.vote.acall(**vote_inputs(made))
         return {"instruction": made, "vote": outcome.vote, "rejection": None}
-
-
-def vote_inputs(made: Any) -> dict[str, Any]:
-    """Return an instruction as the inputs of a vote."""
-    inputs: dict[str, Any] = {"question": made.question}
-    if made.context:
-        inputs["context"] = made.context
-    if made.options:
-        inputs["options"] = made.options
-    return inputs
 
 
 def stage_of(program: DS2Instruct, name: str, gate: Gate | None = None) -> Stage:
