@@ -6,6 +6,7 @@
 | the passages of the corpus, and the index that ranks them | `corpus`: likewise |
 | prompts (compiled ones included), adapter | `prompts`, `config.adapter` |
 | models and their endpoints' dialects | `models` |
+| limits on replies, and extras of sampling such as `min_p` | `sampling` |
 | DSPy, the reading of answers, the screens | `dspy`, `equivalence`, `screens` |
 | not: concurrency, timeouts, retries, `coalesce`, `hedge`, budgets, keys, the machine, the clock | nowhere |
 """
@@ -25,7 +26,7 @@ from signatures.task import TaskSpec
 VERSION = 1
 
 # What a user may knowingly change in the middle of a run; logged calls of the old kind stay unused.
-CHANGEABLE = ("prompts", "models", "dspy", "equivalence", "screens")
+CHANGEABLE = ("prompts", "models", "sampling", "dspy", "equivalence", "screens")
 
 
 def identity(
@@ -34,6 +35,7 @@ def identity(
     *,
     prompts: str,
     models: Mapping[str, str],
+    sampling: Mapping[str, Mapping[str, Any]],
     dspy: str,
     equivalence: str,
     screens: str,
@@ -46,6 +48,7 @@ def identity(
         config: the settings.
         prompts: the fingerprint of the program's prompts.
         models: for each stage, model and dialect.
+        sampling: for each stage, the limit on a reply, up to where it may grow, and extras.
         dspy: DSPy's version.
         equivalence: the version of the reading and comparing of answers.
         corpus: the hash of the passages and of what ranks them; None without a corpus.
@@ -57,6 +60,7 @@ def identity(
         "config": json.loads(config.model_dump_json()),
         "prompts": prompts,
         "models": dict(models),
+        "sampling": json.loads(json.dumps({name: dict(each) for name, each in sampling.items()})),
         "dspy": dspy,
         "equivalence": equivalence,
         "corpus": corpus,

@@ -276,6 +276,7 @@ def _identity(job: Job, request: CompileRequest, session: CompileSession) -> dic
     """Return all that decides what a compile comes to, but for its budget."""
     import dspy
 
+    from ds2.runtime.session import sampled
     from optimizers.metrics import METRICS_VERSION
 
     # Only where they were given: what was compiled before there were any goes on.
@@ -292,6 +293,7 @@ def _identity(job: Job, request: CompileRequest, session: CompileSession) -> dic
         "min_precision": job.min_precision,
         "prompts": job.program.fingerprint(),
         "models": {part: f"{b.model} ({b.dialect})" for part, b in session.backends.items()},
+        "sampling": {part: sampled(b, None) for part, b in session.backends.items()},
         "metrics": METRICS_VERSION,
         "dspy": dspy.__version__,
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import dspy
 
@@ -20,6 +22,53 @@ _OPTIONS = frozenset(
 )
 
 Coalesce: TypeAlias = Literal["auto", "on", "off"]
+
+
+class _Rule(NamedTuple):
+    """What an option must be: one of some types, and of a value that `fits`."""
+
+    says: str
+    types: tuple[type, ...]
+    fits: Callable[[Any], bool] = lambda _: True
+
+
+_NUMBER = (int, float)
+_RULES = {
+    "model": _Rule(
+        "be a model's name, such as openai/gpt-4.1-mini, or simulated",
+        (str,),
+        lambda name: bool(name.strip()),
+    ),
+    "concurrency": _Rule("be a whole number of 1 or more", (int,), lambda n: n >= 1),
+    "coalesce": _Rule(
+        f"be one of {', '.join(get_args(Coalesce))}", (str,), lambda way: way in get_args(Coalesce)
+    ),
+    "hedge": _Rule("be True or False", (bool,)),
+    "max_tokens": _Rule("be a whole number of 1 or more", (int,), lambda n: n >= 1),
+    "timeout_s": _Rule("be seconds above 0", _NUMBER, lambda s: 0 < s < math.inf),
+    "temperature": _Rule("be a number from 0 to 2", _NUMBER, lambda heat: 0 <= heat <= 2),
+    "top_p": _Rule("be a number above 0, to 1", _NUMBER, lambda share: 0 < share <= 1),
+    "top_k": _Rule("be a whole number of 1 or more", (int,), lambda n: n >= 1),
+    "model_type": _Rule("be left out: what is asked for is a chat", ()),
+}
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse an option that would fail at the first call, or do something else in silence."""
+    for name, value in options.items():
+        rule = _RULES.get(name)
+        if rule is None:
+            continue
+        # True is a whole number to Python and to nobody else.
+        typed = isinstance(value, rule.types) and isinstance(value, bool) == (bool in rule.types)
+        if not typed or not rule.fits(value):
+            raise ConfigError.rule(
+                "Making the language model failed",
+                name=name,
+                rule=rule.says,
+                value=value,
+                todo="Leave it out, or give another value." if name != "model" else "Name one.",
+            )
 
 
 def make_lm(
@@ -60,8 +109,8 @@ def make_lm(
 
     Raises:
         EndpointError: the name, the address or the key is wrong or missing.
-        ConfigError: an option (`coalesce` too) is out of its range, or one that is decided here (`n`, `seed`,
-            `cache`, `num_retries`).
+        ConfigError: an option is of another type or out of its range, or one that is decided here
+            (`n`, `seed`, `cache`, `num_retries`, `model_type`).
 
     Example:
         >>> import asyncio, dspy
@@ -75,15 +124,8 @@ def make_lm(
         >>> len(asyncio.run(many()))
         100
     """
-    if coalesce not in get_args(Coalesce):
-        raise ConfigError.rule(
-            "Making the language model failed",
-            unit=model,
-            name="coalesce",
-            rule=f"be one of {', '.join(get_args(Coalesce))}",
-            value=coalesce,
-            todo="Leave it out to ask for one reply a request.",
-        )
+    _check({"model": model, "concurrency": concurrency, "coalesce": coalesce, "hedge": hedge})
+    _check({name: value for name, value in sampling.items() if value is not None})
     options = {name: sampling.pop(name) for name in list(sampling) if name in _OPTIONS}
     environ = dict(os.environ) if api_key is None else {**os.environ, "api_key": api_key}
     backend = resolve_backend(

@@ -64,6 +64,14 @@ def resolve_backend(
         EndpointError: the name, the address or the key is wrong or missing.
         ConfigError: an option is out of its range.
     """
+    if model is not None and not model.strip():
+        raise EndpointError.rule(
+            "Choosing the model failed",
+            name="--model",
+            rule="be a model's name, or be left out for the simulated teacher",
+            value=model,
+            todo="Is the variable that it comes from empty? Write PROVIDER/NAME.",
+        )
     asked = Asked(
         model=(model or SIMULATED).strip(),
         api_key_env=api_key_env,

@@ -5,13 +5,35 @@ The native engine passes on what a provider says, and providers mean different t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from dspy.lm15 import Usage
 
 # As in DSPy's own pricing (`dspy.clients.costs`): whose output leaves the thinking out.
 _THINKING_APART = frozenset({"gemini", "vertex", "vertex-express", "xai"})
+_MOST = 1 << 53  # tokens; no reply has so many, and a store can hold them
 _CACHED_APART = "anthropic"  # whose input leaves out what was read from or written to a cache
+
+
+def sound_usage(reported: Any) -> dict[str, Any]:
+    """Return what a server reports of its tokens, without what is no count of them.
+
+    A text that was paid is not lost for a count that makes no sense: that one is not reported then.
+
+    Args:
+        reported: `usage` of a body, of any shape.
+    """
+    if not isinstance(reported, Mapping):
+        return {}
+    sound = {}
+    for name, value in reported.items():
+        if isinstance(value, Mapping):
+            sound[name] = sound_usage(value)
+        elif not str(name).endswith("tokens") or (type(value) is int and 0 <= value <= _MOST):
+            sound[name] = value
+    return sound
 
 
 def whole_usage(usage: Usage, provider: str) -> Usage:

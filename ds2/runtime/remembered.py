@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ds2.fingerprint import fingerprint
 from ds2.runtime.decisions import outcome_of
+from ds2.runtime.plan import Unit
 from ds2.runtime.screening import AFTER_VOTE, FAULTS
 from ds2.store import RunStore, UnitRecord
 from signatures.records import Instruction, Rejection, Row
@@ -66,15 +67,21 @@ class Remembered:
             self._more()
         return bool(self._records)
 
-    def take(self, place: int) -> Known | None:
-        """Return what the unit at a place came to; None where that is not known."""
-        while place > self._read and not self._whole:
+    def take(self, unit: Unit) -> Known | None:
+        """Return what a unit of the plan came to; None where that is not known.
+
+        A record of other keywords or another level at its place says nothing of it.
+        """
+        while unit.place > self._read and not self._whole:
             self._more()
-        record = self._records.get(place)
+        record = self._records.get(unit.place)
         try:
-            return None if record is None else known(record)
+            found = None if record is None else known(record)
         except ValueError:
             return None
+        made = None if found is None else found.outcome.instruction
+        stray = made is not None and (made.keywords, made.level) != (unit.keywords, unit.level)
+        return None if stray else found
 
     def holds(self, record: UnitRecord) -> bool:
         """Return whether the store holds this very decision already; it is not remembered further."""

@@ -152,6 +152,7 @@ async def run(
             )
             observer.began(request, backends, worst)
         job = _Job(request, backends, program, store, observer, identity, budget, screening)
+        del screening  # the job gives its memory back before files are written
         job.engines = engines
         heartbeat = Heartbeat(store, engines, budget, job.progress)
         stop = current()
@@ -338,7 +339,7 @@ class _Job:
             window=HEDGED_WINDOW if self.request.engine.hedge else WINDOW,
             families=self.screening.families,
             alarm=self.screening.alarm,
-            known=lambda unit: remembered.take(unit.place),
+            known=remembered.take,
         )
         self.ledger = self.progress.ledger = scheduler.ledger
         if self.observer is not None:

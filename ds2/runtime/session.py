@@ -316,6 +316,12 @@ def _strangers(folder: Path) -> list[str]:
     return sorted({path.name for path in folder.iterdir()} - {LOCK_NAME, _PROBE})
 
 
+def sampled(backend: Backend, max_tokens_cap: int | None) -> dict[str, Any]:
+    """Return what shapes a model's replies beside its prompt and temperature, as plain data."""
+    limits = {"max_tokens": backend.max_tokens, "max_tokens_cap": max_tokens_cap}
+    return {**limits, **backend.extensions}
+
+
 def claim(
     store: RunStore,
     request: RunRequest,
@@ -340,6 +346,7 @@ def claim(
         request.config.model_copy(update={"policy": named, "avoid": tuple(map(str, avoided))}),
         prompts=program.fingerprint(),
         models={stage: f"{b.model} ({b.dialect})" for stage, b in backends.items()},
+        sampling={s: sampled(b, request.engine.max_tokens_cap) for s, b in backends.items()},
         dspy=dspy.__version__,
         equivalence=" ".join(filter(None, (str(READING_VERSION), program.vote.equivalence.name))),
         corpus=request.corpus.id if request.corpus else None,

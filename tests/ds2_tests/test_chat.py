@@ -18,6 +18,7 @@ from ds2.engines.chat import ChatEngine
 from ds2.engines.choices import Choice, Tokens, read_choices, shares
 from ds2.engines.native import read_reply
 from ds2.engines.resolve import resolve_backend
+from ds2.engines.usage import sound_usage
 
 JSON = "application/json"
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
@@ -97,6 +98,8 @@ USAGES: list[Any] = [
     {"prompt_tokens": -1},
     {"prompt_tokens": "3"},
     {"prompt_tokens": 3.5},
+    {"prompt_tokens": 10**22, "completion_tokens": 4},
+    [7],
 ]
 
 
@@ -109,13 +112,25 @@ def test_a_reply_is_read_as_the_native_engine_reads_it(
     message = {"role": "assistant", **message}
     choice = {"index": 0, "message": message, "finish_reason": finish}
     data = {"id": "c-1", "model": "served", "choices": [choice], "usage": usage}
+    told = {**data, "usage": sound_usage(usage)}
     try:
-        native = Choice.of(read_reply(lm15.response_from_openai_chat(data, model="m")))
+        native = Choice.of(read_reply(lm15.response_from_openai_chat(told, model="m")))
     except (lm15.LM15Error, TypeError, ValueError):
         with pytest.raises(lm15.ServerError):
             read_choices(data, 1, model="m")
         return
     assert read_choices(data, 1, model="m") == [native]
+
+
+def test_a_count_that_makes_no_sense_is_not_reported_and_the_text_is_kept() -> None:
+    absurd = {
+        "prompt_tokens": 10**22,
+        "completion_tokens": 4,
+        "completion_tokens_details": {"x": 1},
+    }
+    [read] = read_choices(several("paid", **absurd), 1, model="m")
+    assert read is not None
+    assert (read.text, read.tokens) == ("paid", Tokens(None, 4, None))
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,33 @@ def test_a_key_goes_to_the_server_it_was_given_for(
     assert "api_key" not in os.environ
 
 
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"model": ""}, "model must be a model's name"),
+        ({"model": None}, "model must be a model's name"),
+        ({"model": 5}, "model must be a model's name"),
+        ({"concurrency": "8"}, "concurrency must be a whole number"),
+        ({"concurrency": True}, "concurrency must be a whole number"),
+        ({"concurrency": 0}, "concurrency must be a whole number"),
+        ({"coalesce": "yes"}, r"auto, on, off \(got 'yes'\)"),
+        ({"hedge": "no"}, "hedge must be True or False"),
+        ({"max_tokens": 1.5}, "max_tokens must be a whole number"),
+        ({"timeout_s": "5"}, "timeout_s must be seconds above 0"),
+        ({"temperature": "hot"}, "temperature must be a number from 0 to 2"),
+        ({"top_p": 5}, "top_p must be a number above 0, to 1"),
+        ({"model_type": "chat"}, "model_type must be left out"),
+    ],
+    ids=str,
+)
+def test_what_would_fail_at_the_first_call_is_refused_at_once(
+    options: dict[str, Any], rule: str
+) -> None:
+    given = {"model": "simulated", **options}
+    with pytest.raises(ConfigError, match=rule):
+        make_lm(given.pop("model"), **given)
+
+
 def test_a_call_is_paid_once_and_a_rollout_is_another() -> None:
     with odd_server(saying("hello")) as (url, odd):
         lm = make_lm("m", api_base=url, temperature=1.0)
@@ -112,11 +139,6 @@ def test_a_straggler_is_asked_again_where_that_is_said(monkeypatch: pytest.Monke
 def test_what_is_decided_here_is_refused(owned: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"got '{next(iter(owned))}'"):
         make_lm("simulated", **owned)
-
-
-def test_a_way_of_coalescing_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"auto, on, off \(got 'yes'\)"):
-        make_lm("simulated", coalesce="yes")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

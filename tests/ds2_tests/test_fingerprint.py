@@ -19,7 +19,9 @@ def one(task: str = "gsm8k", **changes: Any) -> dict[str, Any]:
     parts = {"prompts": "p1", "dspy": "3.4.1", "equivalence": "1", "screens": "1"}
     parts |= {name: changes.pop(name) for name in list(changes) if name in parts}
     models = changes.pop("models", {"keywords": "m (d)", "writer": "m (d)", "answers": "m (d)"})
-    return identity(load_task(task), preset("default", 12, **changes), models=models, **parts)
+    sampling = changes.pop("sampling", {"answers": {"max_tokens": 2048}})
+    config = preset("default", 12, **changes)
+    return identity(load_task(task), config, models=models, sampling=sampling, **parts)
 
 
 def check(stored: dict[str, Any], ours: dict[str, Any], *, accept: bool = False) -> None:
@@ -42,8 +44,21 @@ def test_the_same_request_is_the_same_run() -> None:
         one(dspy="3.4.2"),
         one(equivalence="2"),
         one(models={"keywords": "m (d)", "writer": "m (d)", "answers": "n (d)"}),
+        one(sampling={"answers": {"max_tokens": 60}}),
+        one(sampling={"answers": {"max_tokens": 2048, "min_p": 0.3}}),
     ],
-    ids=["task", "seed", "policy", "adapter", "prompts", "dspy", "reading", "model"],
+    ids=[
+        "task",
+        "seed",
+        "policy",
+        "adapter",
+        "prompts",
+        "dspy",
+        "reading",
+        "model",
+        "length",
+        "extras",
+    ],
 )
 def test_whatever_determines_the_rows_changes_the_fingerprint(changed: dict[str, Any]) -> None:
     assert fingerprint(changed) != fingerprint(one())

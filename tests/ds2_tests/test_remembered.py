@@ -13,10 +13,14 @@ from dspy import lm15
 from small_runs import Meddler, asked, asks_for, dataset_bytes, go, saying, summary_of
 
 from ds2.runtime import runner
+from ds2.runtime.plan import Unit
 from ds2.runtime.remembered import Remembered
 from ds2.runtime.session import Pilot
 from ds2.runtime.work import ProgramWork
 from ds2.store import RunStore, UnitRecord
+from signatures.bloom import LEVELS
+from signatures.errors import StoreError
+from signatures.records import Instruction, Rejection
 
 IDENTITY: dict[str, Any] = {"task": "t", "config": {"target": 3, "candidates": 12}}
 
@@ -142,6 +146,10 @@ def recorded(store: RunStore, *records: UnitRecord) -> None:
     store.flush()
 
 
+def unit(place: int) -> Unit:
+    return Unit(place, LEVELS[place % 6], ("pens",), 0, str(LEVELS[place % 6]))
+
+
 UNITS = [
     UnitRecord(0, "rejected", "empty", '{"stage":"writer","reason":"empty"}'),
     UnitRecord(1, "surplus", "", "[]"),
@@ -165,16 +173,46 @@ def test_each_decision_is_held_once_and_only_as_it_was(tmp_path: Path) -> None:
         Remembered(store, IDENTITY)
         recorded(store, *UNITS)
         past = Remembered(store, IDENTITY)
-        known = past.take(0)
+        known = past.take(unit(0))
         assert known is not None
         assert (known.instruction, known.outcome.reason) == (None, "empty")
-        assert past.take(1) is None, "a surplus unit came to nothing"
-        assert past.take(2) is None, "it cannot be read"
-        assert past.take(10**9) is None
+        assert past.take(unit(1)) is None, "a surplus unit came to nothing"
+        assert past.take(unit(2)) is None, "it cannot be read"
+        assert past.take(unit(10**9)) is None
         assert past.holds(UNITS[0])
         assert not past.holds(UNITS[0])
         assert not past.holds(UNITS[2]._replace(record="{}"))
         assert not past.left
+
+
+def test_a_record_of_another_unit_says_nothing(tmp_path: Path) -> None:
+    made = Instruction(keywords=("pens",), level=LEVELS[3], question="How many pens are left?")
+    tie = Rejection(stage="vote", reason="tie", detail="", instruction=made)
+    record = UnitRecord(3, "rejected", "tie", tie.model_dump_json())
+    with RunStore(tmp_path) as store:
+        Remembered(store, IDENTITY)
+        recorded(store, record)
+        past = Remembered(store, IDENTITY)
+        assert past.take(unit(3)) is not None
+        assert past.take(unit(3)._replace(keywords=("eggs",))) is None
+        assert past.take(unit(3)._replace(level=LEVELS[4])) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"max_tokens": 900}, {"sampling": {"min_p": 0.3}}, {"max_tokens_cap": 9000}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_run_is_not_mixed_with_one_that_samples_otherwise(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    run, clean = tmp_path / "run", tmp_path / "clean"
+    go(run, 6, budget_calls=20)
+    with pytest.raises(StoreError, match="sampling must be the same as when the run began"):
+        go(run, 6, **changes)
+    assert go(run, 6, accept_new_prompts=True, **changes).status == "complete"
+    go(clean, 6, **changes)
+    assert dataset_bytes(run) == dataset_bytes(clean)
 
 
 def test_what_lies_beyond_is_forgotten_when_it_is_said(tmp_path: Path) -> None:
@@ -183,7 +221,7 @@ def test_what_lies_beyond_is_forgotten_when_it_is_said(tmp_path: Path) -> None:
         recorded(store, *(UNITS[0]._replace(place=place) for place in range(1200)))
         past = Remembered(store, IDENTITY)
         for place in range(700):
-            assert past.take(place) is not None
+            assert past.take(unit(place)) is not None
             assert past.holds(UNITS[0]._replace(place=place))
         assert past.left
         past.forget()
