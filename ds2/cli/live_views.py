@@ -21,6 +21,7 @@ def screen(seen: Snapshot) -> RenderableType:
     """Return a bar and a table of names and values; what is too wide for a terminal is wrapped."""
     from rich.console import Group
     from rich.constrain import Constrain
+    from rich.padding import Padding
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -31,7 +32,8 @@ def screen(seen: Snapshot) -> RenderableType:
     for name, value in lines(seen):
         table.add_row(Text(name, style="dim"), Text(value))
     bar = ProgressBar(total=max(1, seen.target), completed=seen.accepted)
-    return Group(Constrain(bar, BAR_WIDTH), table)
+    # A bar ends without a line of its own; padded it is one, and what follows begins anew.
+    return Group(Constrain(Padding(bar, 0), BAR_WIDTH), table)
 
 
 def lines(seen: Snapshot) -> Iterator[tuple[str, str]]:
