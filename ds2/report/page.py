@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 HEAT = 5  # steps of the heat map beside nought
+FEWEST_MOMENTS = 5  # fewer make no line that says anything
 
 
 class Figure(NamedTuple):
@@ -51,12 +52,16 @@ class Branch:
 
 
 class Moment(NamedTuple):
-    """A moment of a run: seconds since it began, calls a minute, rows a minute, calls in flight."""
+    """A moment of a run: seconds since it began, calls a minute, rows a minute, calls in flight.
+
+    `limit` is the most that might be in flight then; 0 where that is not known.
+    """
 
     at_s: float
     calls_per_min: float
     rows_per_min: float
     in_flight: float
+    limit: float = 0
 
 
 class Front(NamedTuple):
@@ -278,9 +283,10 @@ def _charts(run: ReportFacts, prefix: str) -> dict[str, Chart]:
         charts["balance"] = _balance(figures.balance, prefix)
     if run.front is not None and run.front.points:
         charts["front"] = _front(run.front, prefix)
-    if len(run.moments) > 1:
+    if len(run.moments) >= FEWEST_MOMENTS:
         charts["rate"] = _rate(run, prefix)
-        charts["flight"] = _flight(run, prefix)
+        if any(moment.in_flight for moment in run.moments):
+            charts["flight"] = _flight(run, prefix)
     return charts
 
 
@@ -357,11 +363,15 @@ def _flight(run: ReportFacts, prefix: str) -> Chart:
     words = Words(
         f"{prefix}-flight",
         "Calls in flight",
-        "How many calls were in flight over the time of the run.",
-        ("minutes", "calls in flight"),
+        "How many calls were in flight over the time of the run, and how many might have been.",
+        ("minutes", "calls in flight", *(["limit"] if any(m.limit for m in run.moments) else [])),
     )
-    points = tuple((moment.at_s / 60, moment.in_flight) for moment in run.moments)
-    return lines(words, [Series("calls in flight", "c3", points)], unit="min")
+    minutes = [(moment.at_s / 60, moment) for moment in run.moments]
+    series = (
+        Series("calls in flight", "c1", tuple((at, m.in_flight) for at, m in minutes)),
+        Series("limit", "c2", tuple((at, m.limit) for at, m in minutes if m.limit)),
+    )
+    return lines(words, [line for line in series if line.points], unit="min")
 
 
 def _front(front: Front, prefix: str) -> Chart:

@@ -134,14 +134,17 @@ def _rows(past: PastRun) -> dict[str, tuple[str, str]]:
 
 
 def _flat_figures(past: PastRun, figures: Figures) -> dict[str, Any]:
+    with past.store() as store:
+        usage = store.usage()
+    draws = usage["answers"].calls if "answers" in usage else 0
     decided_units = figures.accepted + sum(figures.rejected.values())
     flat: dict[str, Any] = {
         "accepted": figures.accepted,
         "decided": decided_units,
         "accepted / decided": figures.accepted / decided_units if decided_units else None,
-        "calls": past.summary.get("calls"),
-        "samples an accepted row": past.summary.get("samples_per_row"),
-        "mean agreement": past.summary.get("mean_agreement"),
+        "calls": sum(used.calls for used in usage.values()),
+        "samples an accepted row": draws / figures.accepted if figures.accepted else None,
+        "mean agreement": figures.mean_agreement.mean if figures.mean_agreement else None,
     }
     flat |= {f"{level.level}: accepted share": level.accept_share for level in figures.levels}
     flat |= {f"rejected: {reason}": count for reason, count in figures.rejected.items()}

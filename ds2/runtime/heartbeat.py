@@ -87,31 +87,43 @@ class Pace:
 
 
 class Instant(NamedTuple):
-    """A moment of a run: seconds of work so far, all calls logged, rows accepted, calls in flight."""
+    """A moment of a run: seconds of work so far, all calls logged, rows accepted, calls in flight.
+
+    `limit` is the most that might be in flight then; 0 where that was not noted.
+    """
 
     at_s: float
     calls: int
     rows: int
     in_flight: int
+    limit: int = 0
+
+    @classmethod
+    def read(cls, noted: Sequence[float]) -> Instant:
+        """Return a moment as the store keeps it, by this version or an earlier one."""
+        at_s, *counts = noted
+        return cls(at_s, *map(int, counts))
 
 
 class History:
     """A run over its working time, all its processes one after the other; at most `MOST_POINTS`.
 
     When there are more, every second one goes, so that what is left spans the whole run evenly.
+    `worked_s` is the working time up to the last moment that was noted, kept or not.
 
     Args:
         earlier: what earlier processes left; time goes on where they stopped.
     """
 
     def __init__(self, earlier: Sequence[Sequence[float]] = ()) -> None:
-        self._points = [Instant(at, int(c), int(r), int(f)) for at, c, r, f in earlier]
-        self._offset_s = self._points[-1].at_s if self._points else 0.0
+        self._points = [Instant.read(point) for point in earlier]
+        self.worked_s = self._offset_s = self._points[-1].at_s if self._points else 0.0
         self._apart_s = 0.0
 
     def note(self, now: Instant) -> None:
         """Take in a moment; its time counts from the beginning of this process."""
         now = now._replace(at_s=round(self._offset_s + now.at_s, 1))
+        self.worked_s = now.at_s
         if self._points and 0 < now.at_s - self._points[-1].at_s < self._apart_s:
             return
         self._points.append(now)
@@ -218,15 +230,25 @@ class Heartbeat:
         self._write({**facts, CUT_SHORT: True})
         self._store.flush()
 
-    def beat(self, phase: Phase, *, status: str | None = None, why: str = "") -> None:
+    def beat(
+        self,
+        phase: Phase,
+        *,
+        status: str | None = None,
+        why: str = "",
+        behind: bool = False,
+    ) -> None:
         """Queue one beat; whether it could be written is not waited for.
 
         Args:
             phase: what the run is at.
             status: how it ended, as in its summary, or `error`; None while it goes on.
             why: one paragraph on that.
+            behind: it ended before it had read all that was decided before, so that its own ledger
+                is not that of the end.
         """
-        self._write(self.facts(phase, status=status, why=why))
+        facts = self.facts(phase, status=status, why=why)
+        self._write({**facts, CUT_SHORT: True} if behind else facts)
 
     def _write(self, facts: Mapping[str, Any]) -> None:
         with suppress(RuntimeError):  # the store's writer is gone: so will be the run
@@ -248,8 +270,9 @@ class Heartbeat:
         rate = self._pace.rate
         usage, limits = self._store.usage(), self._limits()
         calls = sum(used.calls for used in usage.values())
-        flying = sum(limit["in_flight"] for limit in limits)
-        self._history.note(Instant(now_s - self._began_steady_s, calls, ledger.accepted, flying))
+        flying, most = (sum(limit[name] for limit in limits) for name in ("in_flight", "limit"))
+        at_s = now_s - self._began_steady_s
+        self._history.note(Instant(at_s, calls, ledger.accepted, flying, most))
         unit_calls = sum(used.calls for stage, used in usage.items() if stage != "keywords")
         return {
             "pid": os.getpid(),
@@ -261,6 +284,7 @@ class Heartbeat:
             "target": progress.target,
             "ledger": ledger.under_way(),
             "by_level": dict(progress.by_level),
+            "worked_s": self._history.worked_s,
             "new_calls": self._store.added,
             "cancelled_calls": self._budget.lost,
             "stopped_by": self._budget.stopped_by,

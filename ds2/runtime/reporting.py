@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,19 @@ from ds2.report.page import (
     Difference,
     Embedded,
     Example,
-    Figure,
     Front,
     Moment,
     ReportFacts,
-    Stage,
     render,
 )
 from ds2.report.rows import embedded
 from ds2.report.shown import shown
 from ds2.runtime.comparison import compare, figure_counter, units_of
-from ds2.runtime.costs import Cost, run_cost, total
 from ds2.runtime.heartbeat import HISTORY
+from ds2.runtime.moments import moments
 from ds2.runtime.past import PastRun, read_run
+from ds2.runtime.standing import Standing
+from ds2.runtime.status import RunStatus, read_status
 from signatures.errors import OutputError
 from signatures.records import Keyword
 
@@ -79,8 +79,10 @@ def report_page(request: ReportRequest, *, refresh_s: int | None = None) -> str:
     share = None if request.rows is None else max(1, request.rows // len(request.runs))
     for number, folder in enumerate(request.runs):
         past = read_run(folder)
+        # Before the rest is read: what is decided meanwhile is then seen as in work at worst.
+        status = read_status(folder)
         found = _read(past, number, share, request.embedding)
-        facts.append(replace(_facts(past, found), front=front))
+        facts.append(replace(_facts(past, status, found), front=front))
         rows.extend(found.rows)
         whole += found.whole
     differences: Sequence[Difference] = ()
@@ -95,7 +97,6 @@ class _Found:
     rows: list[dict[str, Any]]
     whole: int
     prompts: dict[str, str]
-    costs: dict[str, Cost]
     moments: tuple[Moment, ...]
     examples: tuple[Example, ...]
 
@@ -127,8 +128,7 @@ def _read(past: PastRun, number: int, most: int | None, embedding: str | None) -
             rows=rows if kept is None else _with(kept.items, first.values(), most or 0),
             whole=whole,
             prompts=store.example_prompts(),
-            costs=run_cost(store),
-            moments=_moments(store.meta().get(HISTORY, ())),
+            moments=moments(store.meta().get(HISTORY, ())),
             examples=tuple(_examples(first)),
         )
 
@@ -148,78 +148,29 @@ def _examples(first: Mapping[tuple[str, str], list[dict[str, Any]]]) -> Iterator
         yield Example(stage, reason, row["n"], row["q"], row["d"])
 
 
-def _moments(history: Sequence[Sequence[float]]) -> tuple[Moment, ...]:
-    """Return how fast a run went between the moments that it noted."""
-    moments = []
-    for (before_s, calls, rows, _), (at_s, more_calls, more_rows, flying) in pairwise(history):
-        took_s = at_s - before_s
-        if took_s > 0:
-            a_minute = 60 / took_s
-            rates = ((more_calls - calls) * a_minute, max(0.0, (more_rows - rows) * a_minute))
-            moments.append(Moment(at_s, *rates, flying))
-    return tuple(moments)
-
-
-def _facts(past: PastRun, found: _Found) -> ReportFacts:
-    summary, task, figures = past.summary, past.task, found.figures
-    ledger = summary.get("ledger") or {
-        "planned": figures.accepted + sum(figures.rejected.values()) + figures.surplus,
-        "surplus": figures.surplus,
-        "pending": {},
-    }
-    dialect = str(past.settings["models"]["answers"][1])
-    simulated = dialect.startswith("simulated-teacher/") or summary.get("teacher") == "simulated"
+def _facts(past: PastRun, status: RunStatus, found: _Found) -> ReportFacts:
+    task, figures = past.task, found.figures
+    standing = Standing(past, status, figures)
     return ReportFacts(
         name=past.folder.resolve().name,
         task=task.name,
         domain=task.domain,
         description=task.description,
-        model=str(summary.get("model", past.settings["models"]["answers"][0])),
-        simulated=simulated,
-        status=str(summary.get("status", "running")),
-        headline=_headline(past, figures, total(found.costs)),
+        model=str(past.settings["models"]["answers"][0]),
+        simulated=standing.simulated,
+        status=standing.words,
+        headline=tuple(standing.headline()),
         figures=figures,
-        ledger=ledger,
+        ledger=standing.ledger.as_dict(),
         tree=keyword_tree(past.keywords, figures),
-        stages=tuple(_stages(summary, found.costs)),
+        stages=tuple(standing.stages()),
         moments=found.moments,
         prompts=tuple((stage, _prompt(prompt)) for stage, prompt in found.prompts.items()),
         compiled=_compiled(past),
         settings=tuple(_settings(past.settings)),
         examples=found.examples,
-        notices=tuple(
-            n for n in summary.get("notices", ()) if not (simulated and "simulated" in n)
-        ),
+        notices=tuple(standing.notices()),
     )
-
-
-def _headline(past: PastRun, figures: Figures, cost: Cost) -> tuple[Figure, ...]:
-    summary, agreed = past.summary, figures.mean_agreement
-    target = past.config.target
-    share = f"{figures.accepted / target:.0%} of the target" if target else ""
-    lines = [Figure("accepted", f"{figures.accepted:,} of {target:,}", share)]
-    if figures.mean_confidence is not None:
-        note = "mean probability of being right, by the calibrated policy"
-        lines.append(Figure("estimated precision", f"{figures.mean_confidence:.3f}", note))
-    if agreed is not None:
-        note = f"95 % interval of the mean {agreed.low:.3f} to {agreed.high:.3f}"
-        lines.append(Figure("mean agreement", f"{agreed.mean:.3f}", note))
-    note = "all calls, surplus included"
-    if cost.usd is None:
-        note = (
-            f"at least {cost.at_least_usd:,.2f} USD" if cost.at_least_usd else "no price is known"
-        )
-    lines.append(Figure("cost", "unknown" if cost.usd is None else f"{cost.usd:,.4g} USD", note))
-    each = cost.each_usd(figures.accepted)
-    if each is not None:
-        lines.append(Figure("an accepted row", f"{each:,.4g} USD"))
-    if summary.get("calls"):
-        draws = summary.get("samples_per_row")
-        note = "" if draws is None else f"{draws:.1f} samples an accepted row"
-        lines.append(Figure("calls", f"{summary['calls']:,}", note))
-    if summary.get("wall_s") is not None:
-        lines.append(Figure("time", _time(float(summary["wall_s"])), "of the last process"))
-    return tuple(lines)
 
 
 def keyword_tree(keywords: Sequence[Keyword], figures: Figures) -> tuple[Branch, ...]:
@@ -242,18 +193,6 @@ def keyword_tree(keywords: Sequence[Keyword], figures: Figures) -> tuple[Branch,
         )
 
     return tuple(branch(keyword) for keyword in below.get(None, ()))
-
-
-def _stages(summary: Mapping[str, Any], costs: Mapping[str, Cost]) -> Iterator[Stage]:
-    for name, used in summary.get("stages", {}).items():
-        told = used["calls"] > used["unreported"]
-        yield Stage(
-            name=name,
-            calls=used["calls"],
-            input_tokens=used["input_tokens"] if told else None,
-            output_tokens=used["output_tokens"] if told else None,
-            cost_usd=costs[name].usd if name in costs else None,
-        )
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -316,9 +255,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

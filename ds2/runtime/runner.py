@@ -169,7 +169,7 @@ async def run(
                 heartbeat.beat("writing")
                 summary = job.conclude(ended, logged, began_s)
             why = stop.words if summary.status == "interrupted" else str(ended.error or "")
-            heartbeat.beat("ended", status=summary.status, why=why)
+            heartbeat.beat("ended", status=summary.status, why=why, behind=job.behind)
     if isinstance(ended.error, asyncio.CancelledError):
         raise ended.error
     return summary

@@ -11,7 +11,7 @@ from typing import Any
 from ds2.config import preset
 from ds2.lock import is_running
 from ds2.runtime.costs import Cost, run_cost, total
-from ds2.runtime.heartbeat import CUT_SHORT, META
+from ds2.runtime.heartbeat import CUT_SHORT, HISTORY, META
 from ds2.runtime.lastword import LastWord
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.summary import stage_usage
@@ -35,7 +35,7 @@ class RunStatus:
         levels: for each level, rows accepted and rows wanted (None without quotas).
         ledger: planned = accepted + rejected + surplus + pending.
         problem: why the ledger does not add up; None where it does.
-        stages: calls and tokens by stage, over the life of the run.
+        stages: calls, tokens and cost by stage, over the life of the run.
         cost: of all calls so far.
         row_usd: the price of an accepted row; None where it is not known.
         new_calls: calls made by the process that works on it, or worked on it last.
@@ -45,6 +45,7 @@ class RunStatus:
         pid, began_s, beat_s: that process, when it began and last gave a sign, in Unix time.
         silent_s: seconds without a sign from a process that holds the run; None within the usual.
         stopped_by: the budget that ended it: calls, tokens, usd or minutes.
+        worked_s: seconds that all its processes worked, together; None where none has said.
     """
 
     folder: str
@@ -57,7 +58,7 @@ class RunStatus:
     levels: dict[str, tuple[int, int | None]]
     ledger: Ledger
     problem: str | None
-    stages: dict[str, dict[str, int]]
+    stages: dict[str, dict[str, Any]]
     cost: Cost
     row_usd: float | None
     new_calls: int | None
@@ -69,6 +70,7 @@ class RunStatus:
     beat_s: float | None
     silent_s: float | None = None
     stopped_by: str | None = None
+    worked_s: float | None = None
 
     @property
     def calls(self) -> int:
@@ -135,7 +137,14 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
             beat_s=beat.get("beat_s"),
             silent_s=round(silent_s, 1) if silent_s > SILENT_S else None,
             stopped_by=beat.get("stopped_by"),
+            worked_s=_worked_s(meta, beat),
         )
+
+
+def _worked_s(meta: Mapping[str, Any], beat: Mapping[str, Any]) -> float | None:
+    history = meta.get(HISTORY) or [[None]]
+    worked_s: float | None = beat.get("worked_s", history[-1][0])
+    return worked_s
 
 
 def _state(running: bool, beat: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import Ended
 from dspy import lm15
-from small_runs import Meddler, adds_up, failing_after, go, gone, tree
+from small_runs import Meddler, Witness, adds_up, failing_after, go, gone, tree
 
 from ds2.engines.retry import RetryPolicy
 from ds2.lock import LOCK_NAME, is_running
@@ -190,6 +190,19 @@ def test_an_error_is_told_with_its_words(tmp_path: Path, monkeypatch: pytest.Mon
     status = read_status(tmp_path)
     assert (status.state, status.why) == ("error", "The stage was stopped.")
     assert status.problem is None
+
+
+def test_a_run_stopped_while_it_read_its_log_keeps_what_was_decided(tmp_path: Path) -> None:
+    class Stopped(Witness):
+        def started(self, *_: object) -> None:
+            raise asyncio.CancelledError
+
+    before = go(tmp_path, 24, budget_calls=120)
+    with pytest.raises(asyncio.CancelledError):
+        go(tmp_path, 24, observer=Stopped())
+    status = read_status(tmp_path)
+    assert (status.state, status.problem) == ("interrupted", None)
+    assert status.ledger.accepted == before.ledger["accepted"]
 
 
 def test_a_killed_run_is_told_from_one_that_ended(tmp_path: Path) -> None:
