@@ -135,11 +135,11 @@ def server_backend(asked: Asked, name: str, address: Address) -> Backend:
         open_engine=lambda: ChatEngine(route, shape),
         several=True,
         teacher="simulated" if name == SIMULATED else "model",
-        price=_server_price(name, address),
+        price=server_price(name, address),
     )
 
 
-def _server_price(name: str, address: Address) -> Price | None:
+def server_price(name: str, address: Address) -> Price | None:
     """Return the price of a model at an address: a provider's on its own host, else unknown.
 
     The simulated teacher is free wherever it is served.

@@ -14,8 +14,10 @@ from ds2.engines.backends import (
     litellm_backend,
     native_backend,
     server_backend,
+    server_price,
 )
 from ds2.engines.base import Backend
+from ds2.engines.prices import FREE, Price, table_price
 from ds2.engines.providers import LOCAL_SERVERS, name_on_server, read_name, stay_offline
 from ds2.engines.sampling import checked_sampling, parse_sampling
 from signatures.errors import ConfigError, EndpointError
@@ -114,6 +116,29 @@ def resolve_backend(
     return native_backend(asked, named) if named.by == "native" else litellm_backend(asked, named)
 
 
+def listed_price(model: str, *, api_base: str | None = None) -> Price | None:
+    """Return the price that is known of a model by its name alone; no key is looked for.
+
+    Args:
+        model: as `resolve_backend` takes it.
+        api_base: root of an OpenAI-compatible server.
+
+    Raises:
+        EndpointError: the name or the address is wrong.
+    """
+    if api_base is not None:
+        address = parse_address(api_base)
+        return server_price(name_on_server(model, address), address)
+    if model == SIMULATED:
+        return FREE
+    stay_offline()
+    named = read_name(model)
+    if named.by == "local":
+        return server_price(named.model, parse_address(LOCAL_SERVERS[named.provider]))
+    prefix = "" if named.by == "native" else f"{named.provider}/"
+    return table_price(named.provider, named.model.removeprefix(prefix))
+
+
 def _positive(name: str, value: float | None) -> Any:
     if value is not None and (isinstance(value, bool) or not value > 0):
         raise ConfigError.rule(
@@ -122,4 +147,4 @@ def _positive(name: str, value: float | None) -> Any:
     return value
 
 
-__all__ = ["parse_sampling", "resolve_backend"]
+__all__ = ["listed_price", "parse_sampling", "resolve_backend"]

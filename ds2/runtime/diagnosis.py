@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
-from ds2.engines.base import Backend
+from ds2.engines.prices import Price
 
 Verdict = Literal["ok", "note", "wrong"]
 
@@ -38,13 +38,13 @@ class Finding:
 
 
 def diagnose(
-    folder: Path, backends: Mapping[str, Backend], environ: Mapping[str, str]
+    folder: Path, prices: Mapping[str, Price | None], environ: Mapping[str, str]
 ) -> list[Finding]:
     """Return what was found of this machine and installation.
 
     Args:
         folder: where runs would go.
-        backends: the backend of each stage that a run would ask.
+        prices: what is known of the price of each model that a run would ask.
         environ: the environment; only whether a variable is set is told, never its value.
     """
     return [
@@ -52,7 +52,7 @@ def diagnose(
         *_packages(),
         *_extras(),
         *_disk(folder),
-        *_prices(backends),
+        *_prices(prices),
         *_environment(environ),
     ]
 
@@ -143,21 +143,16 @@ def _sync_s(place: Path) -> float:
     return sorted(took)[2]
 
 
-def _prices(backends: Mapping[str, Backend]) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for backend in backends.values():
-        if backend.model in seen:
-            continue
-        seen.add(backend.model)
-        price = backend.price
+def _prices(prices: Mapping[str, Price | None]) -> Iterator[Finding]:
+    for model, price in prices.items():
         if price is None:
-            words = f"no price of {backend.model} is known: --price IN,OUT, or costs stay unknown"
+            words = f"no price of {model} is known: --price IN,OUT, or costs stay unknown"
             yield Finding("price", "note", words)
         elif price.is_free:
-            yield Finding("price", "ok", f"{backend.model} is free")
+            yield Finding("price", "ok", f"{model} is free")
         else:
             words = f"{price.input_usd:g} USD in, {price.output_usd:g} USD out a million tokens"
-            yield Finding("price", "ok", f"{backend.model}: {words} ({price.source})")
+            yield Finding("price", "ok", f"{model}: {words} ({price.source})")
 
 
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DS2_API_KEY", "HF_TOKEN")

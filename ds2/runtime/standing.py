@@ -129,9 +129,7 @@ def _tells_of(summary: Mapping[str, Any], status: RunStatus) -> bool:
     """Return whether a summary is of the end that the status tells of, not of an earlier one."""
     if not summary or status.state == "unknown":
         return bool(summary)
-    return bool(
-        summary["status"] == status.state and summary["ledger"] == status.ledger.as_dict()
-    )
+    return bool(summary["status"] == status.state and summary["ledger"] == status.ledger.as_dict())
 
 
 def _agreement(figures: Figures) -> Iterator[Figure]:

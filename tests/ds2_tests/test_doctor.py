@@ -20,7 +20,7 @@ SECRET = "sk-a-key-that-nobody-may-see"
 
 def found(folder: Path, environ: dict[str, str] | None = None) -> dict[str, Finding]:
     backend = resolve_backend(None)
-    return {f.name: f for f in diagnose(folder, {"answers": backend}, environ or {})}
+    return {f.name: f for f in diagnose(folder, {backend.model: backend.price}, environ or {})}
 
 
 def test_a_machine_that_is_ready_has_nothing_wrong(tmp_path: Path) -> None:
@@ -86,9 +86,36 @@ def test_the_endpoint_is_asked_only_with_a_model(tmp_path: Path) -> None:
     assert "endpoint         answers as" in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "price"),
+    [
+        (["-m", "openai/gpt-4.1-mini"], "OPENAI_API_KEY must hold the key", "ok"),
+        (["-m", "x", "--api-base", "http://127.0.0.1:9/v1"], "the endpoint must answer", "note"),
+        (["-m", "nonesuch/x"], "--model must", None),
+        (["--api-base", "http://127.0.0.1:9/v1"], "--model must be given", None),
+    ],
+    ids=["no key", "no server", "no such provider", "no model"],
+)
+def test_what_is_wrong_with_an_endpoint_stands_among_all_other_findings(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+    price: str | None,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    result = CliRunner().invoke(app, ["doctor", *words, "--out", str(tmp_path), "--json"])
+    assert result.exit_code == 2
+    told = {f["name"]: f for f in json.loads(result.output)}
+    assert {"python", "ds2", "disk", "disk sync", "keys"} <= told.keys()
+    assert told["endpoint"]["verdict"] == "wrong"
+    assert said in told["endpoint"]["words"]
+    assert told.get("price", {"verdict": None})["verdict"] == price
+
+
 def test_a_price_that_is_not_known_is_noted(tmp_path: Path) -> None:
     local = resolve_backend("m", api_base="http://127.0.0.1:1/v1", environ={})
-    findings = {f.name: f for f in diagnose(tmp_path, {"answers": local}, {})}
+    findings = {f.name: f for f in diagnose(tmp_path, {local.model: local.price}, {})}
     assert findings["price"].verdict == "note"
     assert "--price" in findings["price"].words
 

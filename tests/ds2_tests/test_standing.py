@@ -58,7 +58,9 @@ class Page:
     def agrees(self) -> bool:
         """Return whether funnel, tiles and the table of calls say the same."""
         accepted = (self.tile("accepted") or "").partition(" of")[0]
-        calls = sum(int(cells[0].replace(",", "")) for cells in self.table("Calls by stage").values())
+        calls = sum(
+            int(cells[0].replace(",", "")) for cells in self.table("Calls by stage").values()
+        )
         funnel = self.table("From planned to accepted")
         return funnel["agreed on"] == [accepted] and self.tile("calls") == f"{calls:,}"
 
@@ -146,7 +148,13 @@ def test_what_a_run_reads_again_from_its_log_is_no_speed() -> None:
 
 
 def test_a_pause_in_between_is_seen_and_one_at_the_end_is_not() -> None:
-    noted = [(0.0, 0, 0, 0), (10.0, 60, 5, 4), (20.0, 60, 5, 0), (30.0, 120, 9, 4), (31.0, 120, 9, 0)]
+    noted = [
+        (0.0, 0, 0, 0),
+        (10.0, 60, 5, 4),
+        (20.0, 60, 5, 0),
+        (30.0, 120, 9, 4),
+        (31.0, 120, 9, 0),
+    ]
     assert [m.calls_per_min for m in moments(noted)] == [360.0, 0.0, 360.0]
     assert moments([]) == ()
 
