@@ -13,7 +13,8 @@ def report_command(
         list[Path], typer.Argument(metavar="RUN [OTHER]", help="Folder of a run; two to compare.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File to write [default: report.html in the run's folder].")
+        Path | None,
+        typer.Option(help="File to write [default: report.html or report-A-B.html in A's folder]."),
     ] = None,
     rows: Annotated[
         str, typer.Option(metavar="N|all", help="Most units that can be opened in the page.")

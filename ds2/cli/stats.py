@@ -191,14 +191,14 @@ def _table(
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
+    from ds2.report.shown import words_of
+
     if isinstance(value, float):
         return f"{value:.3f}"
     return (
         f"{value:,}"
         if isinstance(value, int) and not isinstance(value, bool)
-        else one_line(str(value))
+        else one_line(words_of(value))
     )
 
 

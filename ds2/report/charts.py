@@ -13,8 +13,9 @@ _ROW = 26
 _LABEL = 160
 _VALUE = 56
 _HEIGHT = 200
-_LETTER = 6.8  # user units a letter takes, about
+LETTER = 6.8  # user units a letter takes, about
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 12, 34
+_HALF_LABEL = 34  # room for the right half of the last label of an axis
 
 
 class Part(NamedTuple):
@@ -54,6 +55,32 @@ class Tick(NamedTuple):
     label: str
 
 
+class Scale(NamedTuple):
+    """How far the axes of a chart reach: the largest value, and the largest place of lines."""
+
+    most: float = 0.0
+    last: float = 0.0
+
+    def both(self, other: Scale) -> Scale:
+        """Return the scale that both fit into."""
+        return Scale(max(self.most, other.most), max(self.last, other.last))
+
+
+NO_SCALE = Scale()
+
+
+class Dot(NamedTuple):
+    """A point in a plane, its class, its name and where that stands; no anchor: it found no room."""
+
+    x: float
+    y: float
+    kind: str
+    name: str
+    name_x: float
+    name_y: float
+    anchor: str
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """One figure with its name, its description and the data behind it.
@@ -62,16 +89,18 @@ class Chart:
         id: unique on its page.
         title: the name, read by screen readers too.
         description: one sentence that says what is to be seen.
-        kind: bars, columns or lines.
+        kind: bars, columns, lines or scatter.
         height: of the picture; its width is `WIDTH`.
         head: the columns of the data table.
         rows: the data.
         bars: for bars and columns.
         ticks: grid lines of the value axis.
         axis: labels below lines: where, and what.
-        lines: for lines: name, class, and the points as SVG wants them.
+        lines: name, class, and the points as SVG wants them.
+        dots: for scatter.
         legend: what the classes mean; empty where one is enough.
         note: one sentence below the figure.
+        scale: how far its data reach.
     """
 
     id: str
@@ -85,8 +114,10 @@ class Chart:
     ticks: tuple[Tick, ...] = ()
     axis: tuple[Tick, ...] = ()
     lines: tuple[tuple[str, str, str], ...] = ()
+    dots: tuple[Dot, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    scale: Scale = NO_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +151,10 @@ class Words:
     note: str = ""
 
 
-def bars(words: Words, items: Sequence[Item], *, most: float | None = None) -> Chart:
-    """Return horizontal bars, one an item, in their order; `most` is the length of the full width."""
-    longest = max((item.total for item in items), default=0) if most is None else most
+def bars(words: Words, items: Sequence[Item], *, at_least: Scale = NO_SCALE) -> Chart:
+    """Return horizontal bars, one an item, in their order; the full width is `at_least.most` or more."""
+    scale = at_least.both(Scale(max((item.total for item in items), default=0)))
+    longest = scale.most
     room = WIDTH - _LABEL - _VALUE
     drawn = []
     for number, item in enumerate(items):
@@ -132,7 +164,7 @@ def bars(words: Words, items: Sequence[Item], *, most: float | None = None) -> C
             parts.append(Part(round(x, 1), top, round(width, 1), _ROW - 8, kind))
             x += width
         end = round(x + 6, 1)
-        label = _cut(item.label, int((_LABEL - 8) / _LETTER))
+        label = cut(item.label, int((_LABEL - 8) / LETTER))
         drawn.append(Bar(label, item.words, tuple(parts), _LABEL - 8, top + 13, end))
     return Chart(
         id=words.id,
@@ -145,16 +177,18 @@ def bars(words: Words, items: Sequence[Item], *, most: float | None = None) -> C
         bars=tuple(drawn),
         legend=words.legend,
         note=words.note,
+        scale=scale,
     )
 
 
-def columns(words: Words, items: Sequence[Item]) -> Chart:
-    """Return vertical bars, one an item, with a grid."""
-    most, ticks = _grid(max((item.total for item in items), default=0))
+def columns(words: Words, items: Sequence[Item], *, at_least: Scale = NO_SCALE) -> Chart:
+    """Return vertical bars, one an item, with a grid that reaches `at_least.most`."""
+    scale = at_least.both(Scale(max((item.total for item in items), default=0)))
+    most, ticks = _grid(scale.most)
     room = _HEIGHT - _TOP - _BOTTOM
     step = (WIDTH - _LEFT - _RIGHT) / max(1, len(items))
     longest = max((len(item.label) for item in items), default=0)
-    every = math.ceil((longest + 1) * _LETTER / step)  # labels that fit; the last one always
+    every = math.ceil((longest + 1) * LETTER / step)  # labels that fit; the last one always
     drawn = []
     for number, item in enumerate(items):
         x, bottom, parts = _LEFT + number * step, float(_HEIGHT - _BOTTOM), []
@@ -186,9 +220,10 @@ def columns(words: Words, items: Sequence[Item]) -> Chart:
         head=words.head,
         rows=tuple(_row(item) for item in items),
         bars=tuple(drawn),
-        ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), _short(t)) for t in ticks),
+        ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), short(t)) for t in ticks),
         legend=words.legend,
         note=words.note,
+        scale=scale,
     )
 
 
@@ -201,12 +236,16 @@ class Series:
     points: tuple[tuple[float, float], ...] = field(default=())
 
 
-def lines(words: Words, series: Sequence[Series], *, unit: str) -> Chart:
-    """Return lines over one axis of `unit`, all from the same zero."""
+def lines(
+    words: Words, series: Sequence[Series], *, unit: str, at_least: Scale = NO_SCALE
+) -> Chart:
+    """Return lines over one axis of `unit`, all from the same zero; both axes reach `at_least`."""
     points = [point for line in series for point in line.points]
-    last = max((x for x, _ in points), default=0) or 1
-    most, ticks = _grid(max((y for _, y in points), default=0))
-    room, wide = _HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - _RIGHT
+    furthest = (max((xy[i] for xy in points), default=0) for i in (1, 0))
+    scale = at_least.both(Scale(*furthest))
+    last = scale.last or 1
+    most, ticks = _grid(scale.most)
+    room, wide = _HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - _HALF_LABEL
 
     def path(line: Series) -> str:
         placed = (
@@ -223,22 +262,24 @@ def lines(words: Words, series: Sequence[Series], *, unit: str) -> Chart:
         height=_HEIGHT,
         head=words.head,
         rows=tuple(
-            (_short(x), *(_short(dict(line.points).get(x, math.nan)) for line in series))
+            (short(x), *(short(dict(line.points).get(x, math.nan)) for line in series))
             for x in sorted({x for x, _ in points})
         ),
-        ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), _short(t)) for t in ticks),
+        ticks=tuple(Tick(round(_HEIGHT - _BOTTOM - t / most * room, 1), short(t)) for t in ticks),
         axis=tuple(
-            Tick(round(_LEFT + t / last * wide, 1), f"{_short(t)} {unit}".strip())
+            Tick(round(_LEFT + t / last * wide, 1), f"{short(t)} {unit}".strip())
             for t in across
             if t <= last
         ),
         lines=tuple((line.name, line.kind, path(line)) for line in series),
         legend=tuple((line.kind, line.name) for line in series) if len(series) > 1 else (),
         note=words.note,
+        scale=scale,
     )
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many letters."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -252,16 +293,21 @@ def _grid(most: float) -> tuple[float, tuple[float, ...]]:
     """Return a round upper end of an axis from 0, and its ticks: 1, 2 or 5 times a power of ten."""
     if most < 1e-300:  # below it a quarter may be 0
         return 1.0, (0.0, 1.0)
-    raw = most / 4
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
+    step = nice_step(most / 4)
     count = math.ceil(most / step - 1e-9)
     return count * step, tuple(i * step for i in range(count + 1))
 
 
-def _short(value: float) -> str:
+def nice_step(least: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(s * power for s in (1, 2, 5, 10) if s * power >= least * 0.999)
+
+
+def short(value: float) -> str:
+    """Return a number with as many digits as a label has room for; `-` for one that is missing."""
     if math.isnan(value):
         return "-"
     if abs(value) >= 10_000:
-        return f"{value / 1000:,.0f}k"
+        return f"{value / 1000:,.6g}k"
     return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"

@@ -8,6 +8,7 @@ from typing import Any
 from ds2.report.shown import shown
 from ds2.report.units import DecidedUnit
 
+KEYWORD = 200  # characters of a keyword that a page shows
 SAMPLE_TEXT = 4_000  # characters of one drawn answer that a page shows
 
 
@@ -15,8 +16,9 @@ def embedded(unit: DecidedUnit, run: int = 0) -> dict[str, Any]:
     """Return an accepted or rejected unit as its page embeds it; every text is made visible and cut.
 
     Keys are short, for there are many: `n` place, `u` run, `s` state, `r` reason, `g` stage, `l`
-    level, `k` keywords, `q` question, `o` options, `c` context, `p` response, `a` answer, `i` id,
-    `f` family, `d` what the reason is about, `e` evidence, `v` the vote.
+    level, `k` keywords, `q` question, `o` options, `c` context, `b` the passage of a corpus that it
+    is, `p` response, `a` answer, `i` id, `f` family, `d` what the reason is about, `e` evidence, `v`
+    the vote.
     """
     record, asked = unit.record, unit.instruction or {}
     row: dict[str, Any] = {
@@ -24,11 +26,13 @@ def embedded(unit: DecidedUnit, run: int = 0) -> dict[str, Any]:
         "u": run,
         "s": unit.state,
         "l": unit.cell.level,
-        "k": [shown(keyword, 200) for keyword in unit.cell.keywords],
+        "k": [shown(keyword, KEYWORD) for keyword in unit.cell.keywords],
         "q": shown(asked.get("question", "")),
         "o": [shown(option, 1_000) for option in asked.get("options", ())],
         "c": shown(asked.get("context", "")),
     }
+    if asked.get("passage_id"):
+        row["b"] = shown(asked["passage_id"], 100)
     if unit.state == "accepted":
         row |= {
             "i": record["id"],

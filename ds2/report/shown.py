@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 MOST = 20_000  # characters of one text that a page shows
@@ -19,6 +20,26 @@ def shown(text: str, most: int = MOST) -> str:
     if not cut.isprintable():
         cut = "".join(c if c.isprintable() or c in "\n\t" else _named(c) for c in cut)
     return cut if len(text) <= most else f"{cut}… ({len(text):,} characters)"
+
+
+def words_of(value: Any) -> str:
+    """Return the value of a setting as a person writes it.
+
+    Example:
+        >>> words_of([0.7, 0.8]), words_of(None), words_of(True), words_of({})
+        ('0.7, 0.8', '-', 'yes', 'none')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(words_of, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {words_of(item)}" for name, item in value.items()) or "none"
+    return str(value)
 
 
 def _named(character: str) -> str:

@@ -21,6 +21,7 @@ from ds2.engines.lm import engine_of, limiter_for
 from ds2.engines.pace import Pace
 from ds2.output.files import replacing
 from ds2.runtime.budgets import check_measurable, open_budget
+from ds2.runtime.changes import DIFF_NAME
 from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.defaults import PROGRAM_NAME
 from ds2.runtime.folder import write_json
@@ -41,7 +42,6 @@ from signatures.errors import RunStoppedError, StoreError
 from signatures.task import TaskSpec
 
 MANIFEST_NAME = "manifest.json"
-DIFF_NAME = "prompts.diff"
 # The judges that a program holds to be compiled, by the stage.
 _HELD = {
     "judge": "level_judge",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ds2.report.page import Moment
+from ds2.report.facts import Moment
 from ds2.runtime.heartbeat import Instant
 
 APART_S = 1.0  # a shorter stretch says more of single calls than of a rate

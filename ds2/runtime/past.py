@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class PastRun:
         settings: the whole of `config.json`: task, run, engine, budget, models.
         keywords: the bank with its lineage; empty where the run stopped before it was there.
         summary: `summary.json`; empty where the run has not ended yet.
+        sources: the document of each passage of a corpus that keywords came from, by its id.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class PastRun:
     settings: dict[str, Any]
     keywords: tuple[Keyword, ...]
     summary: dict[str, Any]
+    sources: dict[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         """Return the order of its units, which says what each place was asked for.
@@ -69,15 +71,16 @@ def read_run(folder: Path) -> PastRun:
             todo="Give a run's folder, such as runs/gsm8k-60.",
         )
     settings = _json(folder, "config.json")
-    keywords = _json(folder, "keywords.json", optional=True).get("keywords", ())
+    bank = _json(folder, "keywords.json", optional=True)
     try:
         return PastRun(
             folder=folder,
             task=TaskSpec.model_validate(settings["task"]),
             config=RunConfig.model_validate(settings["run"]),
             settings=settings,
-            keywords=tuple(Keyword.model_validate(keyword) for keyword in keywords),
+            keywords=tuple(Keyword.model_validate(keyword) for keyword in bank.get("keywords", ())),
             summary=_json(folder, "summary.json", optional=True),
+            sources={passage["id"]: passage["source"] for passage in bank.get("passages", ())},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise unreadable(folder, "config.json or keywords.json", str(error)[:200]) from error

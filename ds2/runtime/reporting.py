@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from ds2.output.files import replacing, writing
 from ds2.report.diversity import Reservoir
+from ds2.report.facts import Branch, Difference, Embedded, Example, Moment, ReportFacts
 from ds2.report.figures import Figures
-from ds2.report.page import (
-    Branch,
-    Difference,
-    Embedded,
-    Example,
-    Front,
-    Moment,
-    ReportFacts,
-    render,
-)
-from ds2.report.rows import embedded
-from ds2.report.shown import shown
+from ds2.report.page import render
+from ds2.report.rows import KEYWORD, embedded
+from ds2.report.shown import shown, words_of
+from ds2.runtime.changes import DIFF_NAME
 from ds2.runtime.comparison import compare, figure_counter, units_of
 from ds2.runtime.heartbeat import HISTORY
 from ds2.runtime.moments import moments
 from ds2.runtime.past import PastRun, read_run
 from ds2.runtime.standing import Standing
 from ds2.runtime.status import RunStatus, read_status
-from signatures.errors import OutputError
+from ds2.runtime.study import read_front
+from signatures.errors import ConfigError
 from signatures.records import Keyword
 
 SAMPLE_ROWS = 2_000
@@ -44,7 +38,8 @@ class ReportRequest:
 
     Args:
         runs: one run folder, or two side by side.
-        out: the file; None means `report.html` in the first folder.
+        out: the file; None means `report.html` in the folder of the run, and for two
+            `report-A-B.html` in that of the first.
         rows: most units that can be opened, over all runs; None for all.
         embedding: also measure diversity by it.
         study: the folder of a `ds2 tune` study, whose Pareto front is drawn too.
@@ -64,31 +59,50 @@ def write_report(request: ReportRequest) -> Path:
 
     Raises:
         OutputError: a folder is no run, or the file cannot be written.
+        ConfigError: both folders are the same.
     """
-    path = request.out or request.runs[0] / "report.html"
+    path = request.out or _usual_path(request.runs)
     text = report_page(request)
     with replacing(path) as temp, writing(path):
         temp.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
+def _usual_path(runs: Sequence[Path]) -> Path:
+    if len(runs) == 1:
+        return runs[0] / "report.html"
+    return runs[0] / f"report-{'-'.join(run.resolve().name for run in runs)}.html"
+
+
+def _check_different(runs: Sequence[Path]) -> None:
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise ConfigError.rule(
+            "Drawing a report failed",
+            name="the two runs",
+            rule="be different folders",
+            value=[str(run) for run in runs],
+            todo="Name another run to compare with, or leave the second out.",
+        )
+
+
 def report_page(request: ReportRequest, *, refresh_s: int | None = None) -> str:
     """Return the page itself; `refresh_s` reloads it, for a run that goes on."""
+    _check_different(request.runs)
     facts, rows, whole = [], [], 0
-    front = None if request.study is None else _front(request.study)
+    front = None if request.study is None else read_front(request.study)
     share = None if request.rows is None else max(1, request.rows // len(request.runs))
     for number, folder in enumerate(request.runs):
         past = read_run(folder)
         # Before the rest is read: what is decided meanwhile is then seen as in work at worst.
         status = read_status(folder)
         found = _read(past, number, share, request.embedding)
-        facts.append(replace(_facts(past, status, found), front=front))
+        facts.append(_facts(past, status, found))
         rows.extend(found.rows)
         whole += found.whole
     differences: Sequence[Difference] = ()
     if len(request.runs) == 2:
         differences = _differences(*request.runs)
-    return render(facts, Embedded(rows, whole), differences, refresh_s=refresh_s)
+    return render(facts, Embedded(rows, whole), differences, front=front, refresh_s=refresh_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +180,9 @@ def _facts(past: PastRun, status: RunStatus, found: _Found) -> ReportFacts:
         stages=tuple(standing.stages()),
         moments=found.moments,
         prompts=tuple((stage, _prompt(prompt)) for stage, prompt in found.prompts.items()),
+        program=past.settings.get("program"),
         compiled=_compiled(past),
+        bank=bank_of(past),
         settings=tuple(_settings(past.settings)),
         examples=found.examples,
         notices=tuple(standing.notices()),
@@ -200,7 +216,7 @@ def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
         if isinstance(value, Mapping):
             yield from _settings(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{name}", words_of(value)
 
 
 def _prompt(stored: str) -> str:
@@ -210,48 +226,49 @@ def _prompt(stored: str) -> str:
     return shown("\n\n".join(f"--- {role} ---\n{text}" for role, text in parts if text), _PROMPT)
 
 
-def _compiled(past: PastRun) -> tuple[str, ...]:
-    """Return what compiling changed, which `ds2 compile` keeps beside the program."""
+def _compiled(past: PastRun) -> tuple[str, ...] | None:
+    """Return what compiling changed: as the run kept it, or as it still stands beside the program."""
     program = past.settings.get("program")
-    path = Path(str(program)).with_name("prompts.diff")
-    if program is None or not path.is_file():
-        return ()
-    return tuple(path.read_text("utf-8", "replace").splitlines())
+    if program is None:
+        return None
+    for path in (past.folder / DIFF_NAME, Path(str(program)).with_name(DIFF_NAME)):
+        if path.is_file():
+            return tuple(path.read_text("utf-8", "replace").splitlines())
+    return None
 
 
-def _front(study: Path) -> Front:
-    path = study / "trials.json"
-    try:
-        told = json.loads(path.read_text("utf-8"))
-        quality, cost = (
-            next(o for o in told["objectives"] if o["higher"] is higher) for higher in (True, False)
-        )
-        points = tuple(
-            (float(trial[cost["name"]]), float(trial[quality["name"]]), str(trial["settings"]))
-            for trial in told["front"]
-        )
-        return Front(str(told["study"]), str(cost["title"]), str(quality["title"]), points)
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise OutputError.rule(
-            "Drawing a report failed",
-            name="--study",
-            rule="be the folder of a `ds2 tune` study, with its trials.json",
-            value=f"{study} ({type(error).__name__})",
-            todo="Give the folder that `ds2 tune` named at its end.",
-        ) from error
+def bank_of(past: PastRun) -> dict[str, Any]:
+    """Return the keyword bank as a page embeds it, by the text that its rows show.
+
+    Keys are short, for there may be many: `o` origin, `r` round, `p` parents, `g` the passage it came
+    from, with its document where that is known.
+    """
+    return {
+        shown(keyword.text, KEYWORD): {
+            "o": str(keyword.origin),
+            "r": keyword.round,
+            "p": [shown(parent, KEYWORD) for parent in keyword.parents],
+            **({"g": passage_words(past, keyword.passage_id)} if keyword.passage_id else {}),
+        }
+        for keyword in past.keywords
+    }
+
+
+def passage_words(past: PastRun, passage_id: str) -> str:
+    """Return a passage by its id, and its document where the run's folder names it."""
+    source = past.sources.get(passage_id, "")
+    return shown(f"{passage_id} of {source}" if source else passage_id, 300)
 
 
 def _differences(first: Path, second: Path) -> tuple[Difference, ...]:
     found = compare(first, second)
     shared = f"{found.shared_questions:,}"
     return (
-        *(Difference(*(_shown(part) for part in line)) for line in found.settings),
-        *(Difference(*(_shown(part) for part in line)) for line in found.figures),
+        *(Difference(name, words_of(one), words_of(two)) for name, one, two in found.settings),
+        *(Difference(name, _figure(one), _figure(two)) for name, one, two in found.figures),
         Difference("questions in both", shared, shared),
     )
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _figure(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else words_of(value)

@@ -17,6 +17,7 @@ from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.logged import LoggedEngine
 from ds2.fingerprint import fingerprint
 from ds2.runtime.budgets import check_measurable, open_budget
+from ds2.runtime.changes import keep_changes
 from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.examples import example_of
 from ds2.runtime.folder import resolved, write_json, write_making, write_rows
@@ -132,6 +133,7 @@ async def run(
         write_json(request.out / "config.json", resolved(request, backends))
         if avoided:  # relative paths are of here
             store.set_meta({"folder": str(Path.cwd())})
+        keep_changes(request.program, request.out)
         keep_prices(store, backends)
         logged = _calls(store)
         budget = open_budget(request.budget, backends, store)

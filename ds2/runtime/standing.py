@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ds2.report.facts import Figure, Stage
 from ds2.report.figures import Figures
-from ds2.report.page import Figure, Stage
 from ds2.runtime.ledger import Ledger
 from ds2.runtime.past import PastRun
 from ds2.runtime.status import RunStatus
@@ -118,7 +118,7 @@ class Standing:
     def _time(self) -> Iterator[Figure]:
         status = self.status
         if status.worked_s is not None:
-            yield Figure("time", _time(status.worked_s), "of work, resumed ones together")
+            yield Figure("time", _time(status.worked_s), "of work, over all its processes")
         elif (wall_s := self.past.summary.get("wall_s")) is not None:
             yield Figure("time", _time(float(wall_s)), "of the last process")
         if status.state == "running" and status.time_left_s:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from typer.testing import CliRunner
 
 from ds2.cli.app import app
 from ds2.report.charts import WIDTH, Item, Series, Words, bars, columns, lines
+from ds2.report.scatter import Named, scatter
 from ds2.report.shown import script_json, shown
-from ds2.runtime.reporting import ReportRequest, report_page, write_report
+from ds2.runtime.past import read_run
+from ds2.runtime.reporting import ReportRequest, bank_of, report_page, write_report
 from programs.synthesis import DS2Instruct
-from signatures.errors import OutputError
+from signatures.errors import ConfigError, OutputError
+from signatures.records import Keyword, KeywordOrigin
 
 
 @pytest.fixture(scope="module")
@@ -140,38 +144,122 @@ def test_without_its_rows_the_page_is_far_below_a_megabyte(run: Path) -> None:
 
 
 def test_two_runs_stand_side_by_side(run: Path, tmp_path: Path) -> None:
-    go(tmp_path / "other", 12, "medqa", seed=3)
+    go(tmp_path / "other", 12, "medqa", seed=3, answer_temperatures=(0.5,))
     page = report_page(ReportRequest((run, tmp_path / "other")))
     assert Elements(page).unclosed == []
     assert '<th scope="row">run.seed</th><td>0</td><td>3</td>' in page
     assert {row["u"] for row in data_of(page)["rows"]} == {0, 1}
     assert '<option value="1">other</option>' in page
+    assert '<a href="#differences">Side by side</a>' in page
+    pairs = re.findall(r'<div class="charts pairs">', page)
+    assert len(pairs) >= 2
+    assert "<td>0.7, 0.8, 0.9</td><td>0.5</td>" in page
+    heights = re.findall(r'<rect class="c3" x="160.0" y="4.0" width="([\d.]+)"', page)
+    assert len(set(heights)) == 2  # of 18 and of 12 rows, on one scale
 
 
-def test_what_compiling_changed_and_the_front_of_a_study_are_shown(tmp_path: Path) -> None:
-    compiled = tmp_path / "better"
+def test_two_runs_are_written_beside_the_report_of_the_first(run: Path, tmp_path: Path) -> None:
+    go(tmp_path / "other", 6, "medqa", seed=3)
+    own = write_report(ReportRequest((tmp_path / "other",), rows=1))
+    both = write_report(ReportRequest((tmp_path / "other", run), rows=1))
+    assert (own.name, both.name) == ("report.html", f"report-other-{run.name}.html")
+    assert own.parent == both.parent == tmp_path / "other"
+    again = tmp_path / "other" / ".." / "other"
+    with pytest.raises(ConfigError, match="the two runs must be different folders"):
+        write_report(ReportRequest((tmp_path / "other", again)))
+
+
+DIFF = "## vote.draw\n\n--- before\n+++ after\n@@ -1 +1 @@\n-old <b>words</b>\n+new words\n--- x\n"
+
+
+def test_what_compiling_changed_is_kept_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    compiled = Path("better")
     compiled.mkdir()
     DS2Instruct("gsm8k").save(compiled / "program.json")
-    (compiled / "prompts.diff").write_text("## vote.draw\n-old <b>words</b>\n+new words\n", "utf-8")
+    (compiled / "prompts.diff").write_text(DIFF, "utf-8")
     go(tmp_path / "run", 6, program=compiled / "program.json")
-    study = tmp_path / "study"
-    study.mkdir()
-    objectives = [
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    page = report_page(ReportRequest((tmp_path / "run",)))
+    assert Elements(page).unclosed == []
+    lines_of = dict(re.findall(r'<span class="(\w+)">([^<]*)</span>\n', page)[::-1])
+    assert lines_of["add"] == "+new words"
+    assert '<span class="del">-old &lt;b&gt;words' in page
+    assert '<span class="head">--- before</span>' in page
+    assert '<span class="del">--- x</span>' in page  # no head: nothing of a head follows it
+    (tmp_path / "run" / "prompts.diff").unlink()
+    page = report_page(ReportRequest((tmp_path / "run",)))
+    assert "better/program.json; what compiling changed was not found" in page
+
+
+STUDY: dict[str, Any] = {
+    "study": "mine",
+    "objectives": [
         {"name": "q", "higher": True, "title": "precision"},
         {"name": "c", "higher": False, "title": "samples a row"},
-    ]
-    front = [{"q": 0.9, "c": 4.0, "settings": {}}, {"q": 0.8, "c": 2.0, "settings": {}}]
-    told = {"study": "mine", "objectives": objectives, "front": front}
-    (study / "trials.json").write_text(json.dumps(told), "utf-8")
-    page = report_page(ReportRequest((tmp_path / "run",), study=study))
+    ],
+    "front": [
+        {"trial": 3, "q": 0.9, "c": 4.0, "policy": "lead(2, 7)", "settings": {"lead.by": 2}},
+        {
+            "trial": 1,
+            "baseline": "paper",
+            "q": 0.8,
+            "c": 2.0,
+            "policy": "fixed(5, 0.6)",
+            "settings": {"warm": [0.7, 0.8]},
+        },
+    ],
+    "baselines": [
+        {
+            "trial": 0,
+            "baseline": "default",
+            "feasible": False,
+            "q": 0.85,
+            "c": 5.5,
+            "policy": "lead(3, 9)",
+            "settings": {},
+        }
+    ],
+    "chosen": {"trial": 3},
+}
+
+
+def test_the_front_of_a_study_names_what_it_shows(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "trials.json").write_text(json.dumps(STUDY), "utf-8")
+    page = report_page(ReportRequest((run,), rows=1, study=tmp_path))
     assert Elements(page).unclosed == []
-    assert "+new words" in page
-    assert "-old &lt;b&gt;words" in page
+    assert '<a href="#front">Pareto front</a>' in page
     assert "Pareto front of mine" in page
-    assert '<th scope="row">2</th><td>0.8</td>' in page
-    (study / "trials.json").write_text("{}", "utf-8")
+    assert page.count("<circle") == 2
+    for name in ("chosen: lead(2, 7)", "paper: fixed(5, 0.6)", "default, not feasible: lead(3, 9)"):
+        assert f"<title>{name}</title>" in page
+    row = "<td>2.00</td><td>0.8000</td><td>paper</td><td>fixed(5, 0.6)</td><td>warm 0.7, 0.8</td>"
+    assert f'<th scope="row">1</th>{row}' in page
+    (tmp_path / "trials.json").write_text("{}", "utf-8")
     with pytest.raises(OutputError, match="--study must be the folder"):
-        report_page(ReportRequest((tmp_path / "run",), study=study))
+        report_page(ReportRequest((run,), study=tmp_path))
+
+
+def test_a_row_is_traced_to_the_core_and_to_its_passage(run: Path) -> None:
+    core = Keyword(text="dose", origin=KeywordOrigin.CORE)
+    found = Keyword(
+        text="renal dose",
+        origin=KeywordOrigin.RETRIEVED,
+        round=2,
+        parents=("dose",),
+        passage_id="ab",
+    )
+    past = replace(read_run(run), keywords=(core, found), sources={"ab": "kidney\u202e.txt"})
+    assert bank_of(past) == {
+        "dose": {"o": "core", "r": 0, "p": []},
+        "renal dose": {
+            "o": "retrieved", "r": 2, "p": ["dose"], "g": "ab of kidney⟨U+202E⟩.txt"
+        },
+    }  # fmt: skip
+    assert data_of(report_page(ReportRequest((run,), rows=1)))["banks"] == [bank_of(read_run(run))]
 
 
 def test_the_report_of_a_run_that_made_nothing_says_so(tmp_path: Path) -> None:
@@ -232,6 +320,21 @@ def test_charts_of_nothing_and_of_noughts_are_drawn() -> None:
     assert bars(WORDS, []).rows == ()
     assert columns(WORDS, [Item("a", ((0, "c1"),))]).bars[0].parts[0].height == 0
     assert lines(WORDS, [Series("a", "c1")], unit="min").rows == ()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1)), min_size=1, max_size=12))
+def test_points_and_their_names_stay_within_their_picture(
+    places: list[tuple[float, float]],
+) -> None:
+    points = [Named(x, y, f"posterior({x:.2f}, {y:.2f})", "c1", "p") for x, y in places]
+    chart = scatter(WORDS, points, [])
+    assert len(chart.dots) == len(points)
+    for dot in chart.dots:
+        assert 0 <= dot.x <= WIDTH
+        assert 0 <= dot.y <= chart.height
+        wide = 6.8 * len(dot.name)
+        left = dot.name_x - {"": 0, "start": 0, "middle": wide / 2, "end": wide}[dot.anchor]
+        assert dot.anchor == "" or (left >= 0 and left + wide <= WIDTH + 0.1)
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=12))

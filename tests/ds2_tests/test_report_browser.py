@@ -317,6 +317,96 @@ def test_it_is_drawn_wide_and_narrow_in_light_and_dark(
         assert words == 0
 
 
+CONTRAST = """e => {
+  const light = (rgb) => {
+    const [r, g, b] = rgb.match(/[0-9.]+/g).slice(0, 3).map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let behind = e;
+  while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+  const both = [getComputedStyle(e).color, getComputedStyle(behind).backgroundColor].map(light);
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_coloured_can_be_read_on_screen_and_on_paper(
+    chromium: Any, plain: Path, scheme: str
+) -> None:
+    with Opened(chromium, plain, color_scheme=scheme) as page:
+        page.evaluate(
+            "document.querySelector('main').insertAdjacentHTML('beforeend', '<pre class=diff>"
+            "<span class=add>+a</span><span class=del>-d</span><span class=head>@@</span></pre>')"
+        )
+        for media in ("screen", "print"):
+            page.emulate_media(media=media, color_scheme=scheme)
+            for what in (".tag.accepted", ".tag.rejected", ".diff span", "p.lead", ".by", "h1"):
+                for one in page.locator(what).all()[:3]:
+                    assert one.evaluate(CONTRAST) >= 4.5, (media, what)
+        back = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert back == "rgb(255, 255, 255)"  # on paper, whatever the scheme
+        kept = page.locator("h2").first.evaluate("e => getComputedStyle(e).breakAfter")
+        assert kept == "avoid"
+
+
+def test_a_telephone_shows_all_levels_and_the_cost(chromium: Any, plain: Path) -> None:
+    with Opened(chromium, plain, viewport={"width": 400, "height": 860}) as page:
+        for table in (".heat", ".figures"):
+            last = page.locator(f"{table} thead th").last
+            box = last.bounding_box()
+            assert box["x"] + box["width"] <= 400
+        heads = page.locator(".heat thead abbr").all_inner_texts()
+        assert heads == ["Rem", "Und", "App", "Ana", "Eva", "Cre"]
+        page.locator(".heat").evaluate("e => { e.style.width = '700px' }")
+        page.locator(".scroll", has=page.locator(".heat")).evaluate("e => { e.scrollLeft = 200 }")
+        first = page.locator(".heat tbody th").first.bounding_box()
+        assert first["x"] >= 0  # the keyword stays in sight
+
+
+def test_low_agreement_can_be_looked_for_and_a_row_traced_to_the_core(
+    chromium: Any, plain: Path
+) -> None:
+    with Opened(chromium, plain) as page:
+        page.select_option("#state", "accepted")
+        page.fill("#most", "0.8")
+        shares = [
+            int(t.split()[0]) for t in page.locator("#list .tag:nth-child(3)").all_inner_texts()
+        ]
+        assert 0 < len(shares) < 60
+        assert max(shares) <= 80
+        page.fill("#most", "1")
+        assert total(page) == 60
+        bank = page.evaluate("JSON.parse(document.getElementById('data').textContent).banks[0]")
+        grown = next(name for name, known in bank.items() if known["r"] and known["p"])
+        page.locator("#search").fill(grown)
+        row = page.locator("#list > li", has_text=re.compile(".")).first
+        row.locator("summary").first.click()
+        row.locator(".body").wait_for()
+        said = page.evaluate(
+            "([keyword]) => [...document.querySelectorAll('#list .body .note')].map(e => e.innerText)"
+            ".find(t => t.startsWith('Keyword: ') && t.includes(' <- '))",
+            [grown],
+        )
+        assert re.fullmatch(r"Keyword: .+ \((\w+), round \d+\) <- .+ \(core\)(; shown .+)?", said)
+
+
+def test_two_runs_stand_beside_each_other(chromium: Any, plain: Path, tmp_path: Path) -> None:
+    make(tmp_path / "other", 12)
+    both = write_report(ReportRequest((plain.parent, tmp_path / "other"), tmp_path / "both.html"))
+    with Opened(chromium, both, viewport={"width": 1000, "height": 800}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+        for pair in ("h1", "#r0-funnel, #r1-funnel", "#r0-levels, #r1-levels", ".heat"):
+            left, right = (e.bounding_box() for e in page.locator(pair).all())
+            assert abs(left["y"] - right["y"]) < 2
+            assert left["x"] + left["width"] <= right["x"]
+        tree = page.locator("details.tree").last
+        tree.locator("summary").click()
+        tree.locator("button.link").first.click()
+        assert page.input_value("#run") == "1"
+        assert set(page.locator("#list .tag:nth-child(3)").all_inner_texts()) <= {"other"}
+
+
 @contextmanager
 def live(browser: Any, pages: list[str]) -> Iterator[Any]:
     """Open the live view of what stands first in `pages`, in a small window."""

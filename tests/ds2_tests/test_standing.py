@@ -14,7 +14,7 @@ from dspy import lm15
 from small_runs import Meddler, go
 
 from ds2.engines.base import Backend
-from ds2.report.page import Moment
+from ds2.report.facts import Moment
 from ds2.runtime import heartbeat
 from ds2.runtime.heartbeat import META
 from ds2.runtime.moments import moments

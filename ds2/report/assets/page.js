@@ -3,7 +3,7 @@
   const PAGE = 50;
   let data = JSON.parse(document.getElementById("data").textContent);
   const by = (id) => document.getElementById(id);
-  const fields = ["search", "level", "keyword", "state", "reason", "least", "run"];
+  const fields = ["search", "level", "keyword", "state", "reason", "least", "most", "run"];
   const inputs = Object.fromEntries(fields.map((id) => [id, by(id)]).filter(([, e]) => e));
   let page = 0;
   let found = data.rows;
@@ -48,6 +48,7 @@
     if (want.reason && row.r !== want.reason) return false;
     if (want.run && String(row.u) !== want.run) return false;
     if (want.least > 0 && !(row.v && row.v.m >= want.least - 1e-9)) return false;
+    if (want.most < 1 && !(row.v && row.v.m <= want.most + 1e-9)) return false;
     return !want.search || searched(row).includes(want.search);
   }
 
@@ -55,6 +56,7 @@
     const want = Object.fromEntries(Object.entries(inputs).map(([id, e]) => [id, e.value]));
     want.search = want.search.trim().toLowerCase();
     want.least = Number(want.least) || 0;
+    want.most = want.most === "" ? 1 : Number(want.most);
     return want;
   }
 
@@ -100,11 +102,31 @@
     if (row.r) text(body, `Rejected by the ${row.g || "vote"}: ${words(row.r)}`, row.d || " ");
     if (row.e) text(body, "Evidence", JSON.stringify(row.e, null, 1));
     if (row.v) votes(body, row.v);
-    const from = `Level ${row.l}; keywords: ${row.k.join(", ")}; unit ${row.n}`;
+    body.append(make("h3", "", "Lineage"));
+    for (const keyword of row.k) body.append(make("p", "note", `Keyword: ${lineage(keyword, data.banks[row.u])}`));
+    if (row.b) body.append(make("p", "note", `Context: passage ${row.b}`));
     const id = row.i ? `; id ${row.i}` : "";
     const family = row.f ? `; family ${row.f}` : "";
-    body.append(make("h3", "", "Lineage"), make("p", "note", from + id + family));
+    body.append(make("p", "note", `Level ${row.l}; unit ${row.n}${id}${family}`));
     return body;
+  }
+
+  // A keyword and one line of its ancestors, down to a core keyword, as `ds2 explain` says it.
+  function lineage(keyword, bank) {
+    const known = (text) => Object.hasOwn(bank, text);
+    if (!known(keyword)) return `${keyword} (not in keywords.json)`;
+    const steps = [keyword];
+    for (let at = keyword; at !== undefined;) {
+      at = bank[at].p.find((parent) => known(parent) && !steps.includes(parent));
+      if (at !== undefined) steps.push(at);
+    }
+    const told = steps.map((text) => {
+      const { o, r, g } = bank[text];
+      return `${text} (${o}${r ? `, round ${r}` : ""}${g ? `, passage ${g}` : ""})`;
+    });
+    const beside = bank[keyword].p.filter((parent) => !steps.includes(parent));
+    const more = beside.length ? `; shown beside it: ${beside.join(", ")}` : "";
+    return told.join(" <- ") + more;
   }
 
   // The row that an element of the list shows: where it still does, the element stays, and with it
