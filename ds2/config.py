@@ -39,6 +39,30 @@ REMAINDER_ORDER = (
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+_WORDS = {
+    "int_parsing": "be a whole number",
+    "int_type": "be a whole number",
+    "int_from_float": "be a whole number",
+    "float_parsing": "be a number",
+    "float_type": "be a number",
+    "bool_parsing": "be true or false",
+    "bool_type": "be true or false",
+    "string_type": "be a text",
+}
+
+
+def rule_of(broken: Mapping[str, Any]) -> str:
+    """Return the rule that a value broke, to stand behind `must`.
+
+    Args:
+        broken: one of the errors that pydantic lists.
+    """
+    said = str(broken["msg"]).removeprefix("Value error, ").removeprefix("Input should ")
+    if choices := re.fullmatch(r".*? is not one of (.+?)\.?", said, re.DOTALL):
+        return f"be one of {choices[1]}"
+    return _WORDS.get(broken["type"], said.removeprefix("must "))
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,13 +78,13 @@ class _Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or cls.__name__
-            rule = first["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+            rule = rule_of(first)
             if first["type"] == "extra_forbidden":
                 rule = f"be one of the known ones: {', '.join(cls.model_fields)}"
             raise ConfigError.rule(
                 "Reading the configuration failed",
                 name=name,
-                rule=rule.removeprefix("must "),
+                rule=rule,
                 value=first["input"],
                 todo="Change that setting; `ds2 run --help` shows them all.",
             ) from error

@@ -26,11 +26,13 @@ from ds2.cli.stats import diff_command, stats_command
 from ds2.cli.status import status_command
 from ds2.cli.tasks import tasks_app
 from ds2.cli.tune import tune_command
+from ds2.cli.usage import HouseGroup
 from ds2.cli.verify import verify_command
 from ds2.cli.watch import watch_command
 
 app = typer.Typer(
     name="ds2",
+    cls=HouseGroup,
     help="Make a validated instruction-tuning dataset from one task description.\n\n"
     "Example: ds2 run gsm8k --target 60",
     epilog="Start with `ds2 run gsm8k`: the built-in simulated teacher needs no key and no network.",
@@ -119,10 +121,12 @@ def main() -> None:
 
 
 def _run() -> None:
+    from ds2.cli.stdout import checked_stdout
     from signatures.errors import DS2Error
 
     try:
-        app()
+        with checked_stdout():
+            app(prog_name="ds2")
     except DS2Error as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

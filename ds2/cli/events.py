@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
+
+from ds2.cli.stdout import to_nowhere, untaken
 
 if TYPE_CHECKING:
     from ds2.cli.live import Snapshot
@@ -75,11 +75,14 @@ class Events:
 
 
 def to_stdout(text: str) -> None:
-    """Print a line at once; a reader that has gone away does not end the run, whose rows it is for."""
+    """Print a line at once; no broken stdout ends the run, whose rows it is for.
+
+    A reader that has gone away is no mistake; a disk that is full is told once on stderr.
+    """
     try:
         typer.echo(text)
     except BrokenPipeError:
-        # Python writes what it still holds once more when it ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        to_nowhere()
+    except OSError as error:
+        to_nowhere()
+        typer.echo(f"Error: {untaken(error)} The run goes on without its events.", err=True)

@@ -22,7 +22,7 @@ def export_command(
     ] = "sharegpt",
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write [default: dataset.FORMAT.json(l) in the run's folder]."),
+        typer.Option(help="File to write; else dataset.FORMAT.json(l) in the folder of the run."),
     ] = None,
     split: Annotated[
         str | None,

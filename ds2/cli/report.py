@@ -14,7 +14,9 @@ def report_command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write [default: report.html or report-A-B.html in A's folder]."),
+        typer.Option(
+            help="File to write; else report.html in the folder of the run, report-A-B.html for two."
+        ),
     ] = None,
     rows: Annotated[
         str, typer.Option(metavar="N|all", help="Most units that can be opened in the page.")

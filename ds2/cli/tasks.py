@@ -67,7 +67,7 @@ def show_task(
 def new_task(
     name: Annotated[str, typer.Argument(help="Its name: letters, digits, - and _.")],
     answer: Annotated[NewAnswer, typer.Option(help="Answer format.")] = NewAnswer.NUMBER,
-    out: Annotated[Path | None, typer.Option(help="File to write [default: NAME.yaml].")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; else NAME.yaml.")] = None,
 ) -> None:
     """Write a commented template for a task of your own; a file that is there is never touched.
 

@@ -156,7 +156,7 @@ def task_of(run: Path) -> TaskSpec:
         return TaskSpec.model_validate(json.loads(path.read_text(encoding="utf-8"))["task"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError.rule(
-            "Reading a run failed",
+            "Reading the run failed",
             unit=str(run),
             name="config.json",
             rule="be what `ds2 run` wrote",

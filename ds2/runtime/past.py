@@ -64,11 +64,12 @@ def read_run(folder: Path) -> PastRun:
     """
     if not (folder / STORE_NAME).is_file():
         raise OutputError.rule(
-            "Reading a run failed",
+            "Reading the run failed",
+            unit=str(folder),
             name="the folder",
-            rule=f"be one that `ds2 run` made, with its {STORE_NAME}",
-            value=str(folder),
-            todo="Give a run's folder, such as runs/gsm8k-60.",
+            rule=f"be that of a run, with its {STORE_NAME}",
+            value=f"no {STORE_NAME}",
+            todo="Name the folder of a run, such as runs/gsm8k-60.",
         )
     settings = _json(folder, "config.json")
     bank = _json(folder, "keywords.json", optional=True)
@@ -102,7 +103,7 @@ def _json(folder: Path, name: str, *, optional: bool = False) -> dict[str, Any]:
 def unreadable(folder: Path, name: str, why: str) -> OutputError:
     """Return the error of a file of a run folder that does not say what it should."""
     return OutputError.rule(
-        "Reading a run failed",
+        "Reading the run failed",
         unit=str(folder),
         name=name,
         rule="be what `ds2 run` wrote",

@@ -82,7 +82,7 @@ class SimulatedServer:
         call = read_call(raw)
         if call.request.model not in self._models:
             self.counts.refused += 1
-            message = f"The model `{call.request.model}` does not exist; there is {self._models}."
+            message = f"The model `{call.request.model}` does not exist; there is {', '.join(self._models)}."
             body = error_body(message, param="model", code="model_not_found")
             return web.json_response(body, status=404)
         if self.weather is not None:

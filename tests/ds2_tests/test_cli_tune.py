@@ -131,7 +131,7 @@ REFUSED = [
     (("no-such-task",), "task must be one of"),
     (("--replay", "none.jsonl", "--format", "number"), "be a readable"),
     (("--replay", "r.jsonl"), "--format must be one of"),
-    (("--replay", "r.jsonl", *NUMBER, "--prefer", "dear"), "Invalid value for '--prefer'"),
+    (("--replay", "r.jsonl", *NUMBER, "--prefer", "dear"), "--prefer must be one of 'cheap'"),
     (("--replay", "r.jsonl", *NUMBER, "--trials", 0), "--trials must be at least 1"),
     (
         ("--replay", "r.jsonl", *NUMBER, "--min-precision", 95),

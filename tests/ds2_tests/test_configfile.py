@@ -64,7 +64,7 @@ def test_a_calibrated_policy_is_looked_for_beside_the_file(ds2: Command, tmp_pat
         ("a: [", "the file, line 1"),
         ("pair_share: 3", "pair_share must be less than or equal to 1"),
         ("policy: leed", "policy must be written as"),
-        ("target: many", "Invalid value for '--target'"),
+        ("target: many", "--target must be a whole number (got 'many')"),
     ],
 )
 def test_what_is_no_setting_is_refused(ds2: Command, tmp_path: Path, text: str, said: str) -> None:

@@ -123,7 +123,7 @@ def test_a_price_that_is_not_known_is_noted(tmp_path: Path) -> None:
 def test_a_bug_shows_its_version_above_the_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken() -> None:
+    def broken(**_: str) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(command_line, "app", broken)

@@ -285,7 +285,7 @@ def test_what_cannot_be_drawn_is_said(run: Path, arguments: list[str]) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="must be one that `ds2 run` made"):
+    with pytest.raises(OutputError, match="the folder must be that of a run"):
         write_report(ReportRequest((tmp_path,)))
 
 

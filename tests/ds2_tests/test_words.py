@@ -8,12 +8,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_lines import check_command_line, commands
+from conftest import Ended
 
+from ds2.cli.app import main
 from ds2.cli.plain import survive_code_pages
 
 MAIN = [sys.executable, "-c", "from ds2.cli.app import main; main()"]
@@ -58,6 +61,43 @@ def test_the_commands_stand_in_groups_by_what_a_person_wants() -> None:
 def test_a_command_line_that_cannot_be_given_is_noticed(line: str) -> None:
     with pytest.raises(AssertionError):
         check_command_line(line)
+
+
+# Mistakes on the command line.
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run gsm8k --target abc", "--target must be a whole number (got 'abc')"),
+        ("run gsm8k --target 0", "target must be greater than or equal to 1 (got 0)"),
+        ("run gsm8k --preset nope", "--preset must be one of 'default', 'paper' (got 'nope')"),
+        ("run gsm8k --taget 3", "the option must be one that `ds2 run` has (got '--taget')"),
+        ("run gsm8k --seed", "--seed must be followed by a value (got None)"),
+        ("run gsm8k extra more", "the rest of the line must be left out (got 'extra more')"),
+        ("run", "TASK must be given (got None)"),
+        ("watch x --every 0", "--every must be greater than or equal to 1 (got '0')"),
+        ("plam", "the command must be one of run, plan, "),
+        ("tasks nope", "the command must be one of show, new (got 'nope')"),
+        ("status .", "the folder must be that of a run, with its store.sqlite"),
+        ("report .", "the folder must be that of a run, with its store.sqlite"),
+    ],
+)
+def test_every_mistake_is_told_in_one_template(
+    ds2: Callable[..., Ended], words: str, said: str
+) -> None:
+    ended = ds2(*words.split())
+    assert (ended.code, ended.out) == (2, "")
+    template = r"Error: Reading the [\w ]+ failed( for '[^']*')?: .+ must .+ \(got .+\)\. .+\.\n"
+    assert re.fullmatch(template, ended.err), ended.err
+    assert said in ended.err
+    assert not re.search(r"Input should|Value error|╭", ended.err)
+
+
+def test_the_nearest_is_named_for_what_was_misspelt(ds2: Callable[..., Ended]) -> None:
+    assert "Nearest: --target" in ds2("run", "gsm8k", "--taget", "3").err
+    assert "Nearest: plan" in ds2("plam").err
+    assert "for 'ds2 run'" in ds2("run", "gsm8k", "--seed").err
 
 
 # Completion.
@@ -121,6 +161,33 @@ def test_what_a_code_page_lacks_is_written_as_json_reads_it(
     stream.flush()
     written: Any = stream.buffer
     assert json.loads(written.getvalue()) == said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words",
+    ["tasks", "--help", "run gsm8k -n 2 --out run -q", "status run", "run gsm8k -n 2 --json"],
+)
+def test_a_full_disk_behind_stdout_is_no_bug_and_ends_no_run(
+    ds2: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+) -> None:
+    if words == "status run":
+        assert ds2("run", "gsm8k", "-n", 2, "--out", "run", "-q").code == 0
+    monkeypatch.setattr(sys, "argv", ["ds2", *words.split()])
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    monkeypatch.undo()
+    said = capsys.readouterr().err
+    assert "Error: Printing failed: stdout must take all that is printed (got 'No space" in said
+    assert said.count("Error") == 1
+    assert ended.value.code == (0 if "--json" in words else 2)
+    if words.startswith("run"):
+        assert list(Path().glob("run*/**/summary.json"))
 
 
 def test_a_reader_that_has_gone_does_not_end_a_run(tmp_path: Path) -> None:
