@@ -260,7 +260,7 @@ def test_stats_and_diff_print_tables_and_json(run: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"must be one that `ds2 run` made"):
+    with pytest.raises(OutputError, match="the folder must be that of a run"):
         read_run(tmp_path)
 
 

@@ -161,9 +161,12 @@ MISTAKES = {
     "address": (["gsm8k", "--model", "x", "--api-base", "nowhere"], "--api-base"),
     "address alone": (["gsm8k", "--api-base", "http://127.0.0.1:1/v1"], "--model must be given"),
     "no program": (["gsm8k", "--program", "nope.json"], "program file must be readable JSON"),
-    "preset": (["gsm8k", "--preset", "fast"], "'fast' is not one of"),
-    "adapter": (["gsm8k", "--adapter", "xml"], "'xml' is not one of"),
-    "not a number": (["gsm8k", "--target", "many"], "'--target'"),
+    "preset": (
+        ["gsm8k", "--preset", "fast"],
+        "--preset must be one of 'default', 'paper' (got 'fast')",
+    ),
+    "adapter": (["gsm8k", "--adapter", "xml"], "--adapter must be one of"),
+    "not a number": (["gsm8k", "--target", "many"], "--target must be a whole number (got 'many')"),
 }
 
 

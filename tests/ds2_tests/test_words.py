@@ -172,6 +172,7 @@ def test_a_full_disk_behind_stdout_is_no_bug_and_ends_no_run(
     ds2: Callable[..., Ended],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
     words: str,
 ) -> None:
     if words == "status run":
@@ -187,7 +188,7 @@ def test_a_full_disk_behind_stdout_is_no_bug_and_ends_no_run(
     assert said.count("Error") == 1
     assert ended.value.code == (0 if "--json" in words else 2)
     if words.startswith("run"):
-        assert list(Path().glob("run*/**/summary.json"))
+        assert list(tmp_path.glob("run*/**/summary.json"))
 
 
 def test_a_reader_that_has_gone_does_not_end_a_run(tmp_path: Path) -> None:
