@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ds2.cli import completing
 from ds2.cli.run import AdapterName, MergerName
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ _MODELS = "Models"
 
 def compile_command(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="A built-in task, or the path of a YAML file.",
+            autocompletion=completing.tasks,
+        ),
     ],
     stage: Annotated[
         str,

@@ -7,10 +7,17 @@ from typing import Annotated
 
 import typer
 
+from ds2.cli import completing
+
 
 def devset_command(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A built-in task, or the path of a YAML file.")
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="A built-in task, or the path of a YAML file.",
+            autocompletion=completing.tasks,
+        ),
     ],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Rows wanted.")] = 60,
     run: Annotated[

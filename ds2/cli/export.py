@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ds2.cli import completing
 from signatures.bloom import LEVELS, BloomLevel
 
 _FORMATS = (
@@ -18,7 +19,14 @@ _FORMATS = (
 def export_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/gsm8k-60.")],
     format_name: Annotated[
-        str, typer.Option("--format", "-f", help=f"One of {_FORMATS}.", metavar="FORMAT")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help=f"One of {_FORMATS}.",
+            metavar="FORMAT",
+            autocompletion=completing.formats,
+        ),
     ] = "sharegpt",
     out: Annotated[
         Path | None,

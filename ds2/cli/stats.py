@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +14,12 @@ from ds2.cli.plain import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ds2.report.figures import Figures
+    from ds2.report.figures import Count, Figures
     from ds2.runtime.past import PastRun
 
 _SHOWN_KEYWORDS = 40
 _SHOWN_RETIRED = 10
+_KEYWORD = 12  # the least room for a keyword
 
 
 def stats_command(
@@ -119,23 +120,53 @@ def _levels(console: Console, figures: Figures) -> None:
 def _coverage(console: Console, figures: Figures) -> None:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("keyword", overflow="ellipsis", no_wrap=True, max_width=28)
-    for level in figures.levels:
-        table.add_column(level.level, justify="right", no_wrap=True, min_width=len(level.level))
-    table.add_column("yield", justify="right", no_wrap=True)
     counts = figures.coverage.items()
     ordered = sorted(counts, key=lambda item: sum(c.accepted for c in item[1].values()))
+    lines = []
     for keyword, by_level in ordered[:_SHOWN_KEYWORDS]:
         cells = [by_level[level.level] for level in figures.levels]
-        accepted, rejected = (sum(c.accepted for c in cells), sum(c.rejected for c in cells))
-        shown = (f"{c.accepted:,}" + (f" -{c.rejected:,}" if c.rejected else "") for c in cells)
-        decided = accepted + rejected
-        table.add_row(one_line(keyword), *shown, _share(accepted / decided if decided else None))
-    console.print("\nRows by keyword (a pair counts for both), -n turned down, thinnest first:")
+        decided = sum(c.accepted + c.rejected for c in cells)
+        share = sum(c.accepted for c in cells) / decided if decided else None
+        lines.append((one_line(keyword), cells, _share(share)))
+    heads, told = _fitting(console.width, [level.level for level in figures.levels], lines)
+    widths = _widths(heads, told)
+    # A name is cut with a sign, a figure never.
+    room = max(1, min(28, console.width - sum(widths) - len(widths)))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("keyword", overflow="ellipsis", no_wrap=True, max_width=room)
+    for head, width in zip(heads, widths, strict=True):
+        table.add_column(head, justify="right", no_wrap=True, min_width=width)
+    for (keyword, _, _), row in zip(lines, told, strict=True):
+        table.add_row(keyword, *row)
+    both = ", -n turned down" if any("-" in cell for row in told for cell in row[:-1]) else ""
+    console.print(f"\nRows by keyword (a pair counts for both){both}, thinnest first:")
     console.print(table)
     if len(ordered) > _SHOWN_KEYWORDS:
         console.print(f"... and {len(ordered) - _SHOWN_KEYWORDS} more keywords (--json has all).")
+
+
+def _fitting(
+    width: int, levels: Sequence[str], lines: Sequence[tuple[str, Sequence[Count], str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells that leave a keyword room: in full, with levels cut, then accepted alone."""
+    short = [level[:3] for level in levels]
+    for names, both in ((levels, True), (short, True), (short, False)):
+        heads = [*names, "yield"]
+        told = [
+            [*(_counted(cell, both=both) for cell in cells), share] for _, cells, share in lines
+        ]
+        widths = _widths(heads, told)
+        if sum(widths) + len(widths) + _KEYWORD <= width:
+            break
+    return heads, told
+
+
+def _widths(heads: Sequence[str], told: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(heads, *told, strict=True)]
+
+
+def _counted(cell: Count, *, both: bool) -> str:
+    return f"{cell.accepted:,}" + (f" -{cell.rejected:,}" if both and cell.rejected else "")
 
 
 def _lines(console: Console, past: PastRun, figures: Figures) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,24 @@ def test_stats_and_diff_print_tables_and_json(run: Path) -> None:
     both = CliRunner().invoke(app, ["diff", str(run), str(run)])
     assert "30 questions and 30 whole rows are in both" in both.output
     assert json.loads(CliRunner().invoke(app, ["diff", str(run), str(run), "--json"]).output)
+
+
+@pytest.mark.parametrize("width", [120, 80, 60, 44])
+def test_no_figure_of_the_coverage_is_cut_however_narrow_the_terminal(
+    width: int, run: Path, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    printed = CliRunner().invoke(app, ["stats", str(run)]).output
+    table = printed.partition("thinnest first:")[2].splitlines()
+    heads, *lines = [line for line in table if line][: 1 + len(figures.coverage)]
+    names = heads.split()[1:]
+    assert len(names) == 7
+    assert names[-1] == "yield"
+    assert all(len(name) >= 3 for name in names)
+    assert all(len(line) <= width and re.search(r"(%|-)\s*$", line) for line in lines)
+    told = [re.findall(r"(?<=\s)\d[\d,]*(?=\s)", line) for line in lines]
+    accepted = sum(sum(c.accepted for c in cells.values()) for cells in figures.coverage.values())
+    assert sum(int(n) for row in told for n in row) == accepted
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

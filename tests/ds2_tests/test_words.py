@@ -112,14 +112,21 @@ def test_completion_can_be_shown_for_bash() -> None:
 def test_completion_completes() -> None:
     # The name of the program is that of the test's own here; typer reads the variable by it.
     code = "from ds2.cli.app import app; app(prog_name='ds2')"
-    env = {
-        **os.environ,
-        "_DS2_COMPLETE": "complete_bash",
-        "COMP_WORDS": "ds2 re",
-        "COMP_CWORD": "1",
-    }
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
-    assert done.stdout.decode().split() == ["report", "replay"]
+    for words, offered in (
+        ("ds2 re", ["report", "replay"]),
+        ("ds2 run g", ["gpqa", "gsm8k"]),
+        ("ds2 export runs/x --format sha", ["sharegpt"]),
+    ):
+        env = {
+            **os.environ,
+            "_DS2_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, check=False
+        )
+        assert sorted(done.stdout.decode().split()) == sorted(offered)
 
 
 # Terminals.
