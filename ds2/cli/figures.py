@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,6 +56,14 @@ def tokens_note(stages: Mapping[str, Mapping[str, int]]) -> str:
     if thought:
         note += f" ({thought:,} of them thinking)"
     return f"{note}; {unreported:,} calls did not report theirs" if unreported else note
+
+
+def lost_calls(cancelled: int, failed: int) -> Iterator[Line]:
+    """Yield the line on calls that brought no reply and may be billed, where there are any."""
+    counts = {"cancelled": cancelled, "failed": failed}
+    whys = reasons({why: number for why, number in counts.items() if number})
+    if whys:
+        yield "lost calls", f"{cancelled + failed:,}", f"{whys}: no reply, and may be billed"
 
 
 def clock(seconds: float) -> str:

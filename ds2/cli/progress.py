@@ -15,7 +15,7 @@ import typer
 
 from ds2.cli.dollars import dollars
 from ds2.cli.faces import EventsFace, LinesFace, Screen
-from ds2.cli.figures import clock, print_table, reasons, table, tokens_note
+from ds2.cli.figures import clock, lost_calls, print_table, reasons, table, tokens_note
 from ds2.cli.live import Gauge
 from signatures.errors import StoreError
 
@@ -250,6 +250,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
         ("surplus", f"{ledger['surplus']:,}", _surplus_note(summary)),
         ("pending", f"{sum(ledger['pending'].values()):,}", reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
+        *lost_calls(summary.cancelled_calls, summary.failed_calls),
         ("tokens", f"{tokens:,}", tokens_note(summary.stages)),
         ("cost", dollars(summary.cost_usd, summary.cost_at_least_usd), _cost_note(summary)),
         ("samples an accepted row", rows, "all answers drawn, over the rows accepted"),
@@ -258,9 +259,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
 
 
 def _surplus_note(summary: RunSummary) -> str:
-    note = f"{summary.surplus_calls:,} calls"
-    lost = summary.cancelled_calls
-    return f"{note}, {lost:,} more cancelled under way" if lost else note
+    return f"{summary.surplus_calls:,} calls"
 
 
 def _cost_note(summary: RunSummary) -> str:

@@ -78,13 +78,14 @@ def _ledger(status: RunStatus) -> Iterator[Line]:
 
 def _spent(status: RunStatus) -> Iterator[Line]:
     from ds2.cli.dollars import dollars
-    from ds2.cli.figures import tokens_note
+    from ds2.cli.figures import lost_calls, tokens_note
 
     stages = status.stages.values()
     tokens = sum(stage["input_tokens"] + stage["output_tokens"] for stage in stages)
     by_stage = ", ".join(f"{name} {stage['calls']:,}" for name, stage in status.stages.items())
     cost, row_usd = status.cost, status.row_usd
     yield "calls", f"{status.calls:,}", by_stage
+    yield from lost_calls(status.cancelled_calls, status.failed_calls)
     yield "tokens", f"{tokens:,}", tokens_note(status.stages)
     each = "" if row_usd is None else f"{dollars(row_usd)} an accepted row"
     yield "cost", dollars(cost.usd, cost.at_least_usd), each

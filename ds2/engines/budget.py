@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from ds2.config import BudgetConfig
 from ds2.engines.base import Backend
@@ -52,6 +52,39 @@ class Amount(NamedTuple):
         return Amount(self.calls - other.calls, self.tokens - other.tokens, self.usd - other.usd)
 
 
+#: Why a call that may be billed brought no reply: we gave it up, or the weather took it.
+Why: TypeAlias = Literal["cancelled", "failed"]
+
+
+class Lost(NamedTuple):
+    """What calls that brought no reply may be billed for, at the most that they could come to.
+
+    Args:
+        cancelled: calls that were cancelled on the wire.
+        failed: calls that timed out, broke off, or brought what cannot be read.
+        tokens, usd: of both.
+    """
+
+    cancelled: int = 0
+    failed: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+    @property
+    def amount(self) -> Amount:
+        """Return all of it as an amount."""
+        return Amount(self.cancelled + self.failed, self.tokens, self.usd)
+
+    def plus(self, why: Why, amount: Amount) -> Lost:
+        """Return it with one loss more."""
+        cancelled, failed = self.cancelled, self.failed
+        if why == "cancelled":
+            cancelled += amount.calls
+        else:
+            failed += amount.calls
+        return Lost(cancelled, failed, self.tokens + amount.tokens, self.usd + amount.usd)
+
+
 class Held(NamedTuple):
     """A reservation: how much, and since when."""
 
@@ -72,12 +105,13 @@ class _Waiter:
 class Budget:
     """At most so many calls, tokens and dollars over the life of a run, and minutes of this process.
 
-    It fails closed: a call that was cancelled on the wire may be billed and stays spent.
-    Thread-safe, over any number of event loops.
+    It fails closed: a call that was cancelled on the wire, or whose reply got lost, may be billed and
+    stays spent. Thread-safe, over any number of event loops.
 
     Args:
         config: the limits; None for none.
-        spent: what earlier processes have used.
+        spent: what earlier processes have used, without what they lost.
+        lost: what they lost.
         clock: a steady clock, seconds.
     """
 
@@ -86,15 +120,16 @@ class Budget:
         config: BudgetConfig | None = None,
         *,
         spent: Amount | None = None,
+        lost: Lost | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         config = config or BudgetConfig()
         self._limits = (config.budget_calls, config.budget_tokens, config.budget_usd)
         self._minutes, self._clock, self._began_s = config.budget_minutes, clock, clock()
-        self.lost = 0
+        self.lost = lost or Lost()  # over all processes
         self.stopped_by: str | None = None  # calls, tokens, usd or minutes
         self.short_of: Amount | None = None  # what the call that was turned away could have used
-        self._spent = spent or Amount()
+        self._spent = (spent or Amount()).plus(self.lost.amount)
         self._held = Amount()
         self._in_flight = 0
         self._waiters: list[_Waiter] = []
@@ -171,12 +206,24 @@ class Budget:
             self._spent = self._spent.plus(used)
             self._free(held)
 
-    def lose(self, held: Held) -> None:
-        """Note that a call was cancelled on the wire: it brought no reply and may be billed."""
+    def lose(self, held: Held, why: Why, most: Amount | None = None) -> None:
+        """Book a call that brought no reply and may be billed.
+
+        Args:
+            held: its reservation, which stays spent.
+            why: what became of it.
+            most: what it can have come to, where the reservation leaves out what is not limited.
+        """
         with self._lock:
-            self.lost += 1
+            self.lost = self.lost.plus(why, most or held.amount)
             self._spent = self._spent.plus(held.amount)
             self._free(held)
+
+    def recover(self, lost: Amount, most: Amount, used: Amount) -> None:
+        """Book what a call used that was lost as cancelled and whose reply came all the same."""
+        with self._lock:
+            self.lost = self.lost.plus("cancelled", Amount().less(most))
+            self._spent = self._spent.less(lost).plus(used)
 
     def give_back(self, held: Held) -> None:
         """Free the reservation of a call that brought no reply and cannot have been billed."""
@@ -254,11 +301,13 @@ class Reservation(NamedTuple):
         held: the reservation itself.
         sent_bytes: of its prompt and options.
         limit: on each reply, tokens.
+        most: what the request can come to, whatever of it is limited.
     """
 
     held: Held
     sent_bytes: int
     limit: int
+    most: Amount
 
 
 class Meter:
@@ -292,26 +341,27 @@ class Meter:
         Raises:
             BudgetSpent: it cannot fit.
         """
-        need, sent_bytes, limit = self._most(prompt, options, limit, replies)
-        return Reservation(await self.budget.hold(need), sent_bytes, limit)
+        most, sent_bytes, limit = self._most(prompt, options, limit, replies)
+        return Reservation(await self.budget.hold(self._need(most)), sent_bytes, limit, most)
 
     def reserve_now(
         self, prompt: str, options: str, *, limit: int | None = None, replies: int = 1
     ) -> Reservation | None:
         """Reserve as `reserve` does where it fits at once; None otherwise, and the run goes on."""
-        need, sent_bytes, limit = self._most(prompt, options, limit, replies)
-        held = self.budget.hold_now(need)
-        return None if held is None else Reservation(held, sent_bytes, limit)
+        most, sent_bytes, limit = self._most(prompt, options, limit, replies)
+        held = self.budget.hold_now(self._need(most))
+        return None if held is None else Reservation(held, sent_bytes, limit, most)
 
     def _most(
         self, prompt: str, options: str, limit: int | None, replies: int
     ) -> tuple[Amount, int, int]:
-        if not self.budget.measures:
-            return Amount(replies), 0, 0
         sent_bytes = len(prompt.encode()) + len(options.encode())
         limit = limit or self._backend.max_tokens or 0
         read, written = sent_bytes + self._template, replies * (limit + self._beyond)
         return Amount(replies, read + written, self._usd(read, written)), sent_bytes, limit
+
+    def _need(self, most: Amount) -> Amount:
+        return most if self.budget.measures else Amount(most.calls)
 
     def settle(self, reservation: Reservation, receipts: Iterable[Receipt]) -> None:
         """Book the replies to a request in the place of its reservation."""
@@ -320,12 +370,17 @@ class Meter:
             used = used.plus(self._used(receipt, reservation))
         self.budget.settle(reservation.held, used)
 
-    def release(self, reservation: Reservation, *, lost: bool) -> None:
+    def release(self, reservation: Reservation, lost: Why | None = None) -> None:
         """Free the reservation of a request without a reply; a `lost` one may be billed."""
-        if lost:
-            self.budget.lose(reservation.held)
-        else:
+        if lost is None:
             self.budget.give_back(reservation.held)
+        else:
+            self.budget.lose(reservation.held, lost, reservation.most)
+
+    def recover(self, reservation: Reservation, receipt: Receipt) -> None:
+        """Book a reply to a request that was lost as cancelled, in the place of what it could be."""
+        used = self._used(receipt, reservation)
+        self.budget.recover(reservation.held.amount, reservation.most, used)
 
     def unreported(self, sent_bytes: int, said_bytes: int, limit: int, calls: int = 1) -> Amount:
         """Return what calls that did not report their usage count as.

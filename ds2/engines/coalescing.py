@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from dspy import lm15
 
+from ds2.engines.booking import Booking
 from ds2.engines.choices import Choice
 from ds2.engines.question import Question
 from signatures.receipts import Receipt
@@ -24,13 +25,6 @@ State = Literal["unknown", "on", "off"]
 MOST = 16  # choices of one request: no vote begins with more
 _TRIES = 3  # requests in a row that brought one choice, or equal ones, until it is no accident
 
-#: Sends one request for the samples that it is told of when it may go out, and tells when it has; the
-#: number says how many they are so far. Returns their choices and the seconds they took.
-Exchange: TypeAlias = Callable[
-    [Question, Callable[[], Sequence[int]], Callable[[], None], int],
-    Awaitable[tuple[Sequence[Choice | None], float]],
-]
-
 
 @dataclass(eq=False, slots=True)
 class Draw:
@@ -40,23 +34,27 @@ class Draw:
         sample: its number.
         keep: queues its reply in the call log; called also where nobody waits any more, for a reply
             that came is paid.
-        sent: it has been on the wire.
+        booking: what it holds of the budget.
         written: what the log gave, for whoever waits.
     """
 
     sample: int
     keep: Callable[[Choice, float], Future[Receipt]]
-    sent: bool = False
+    booking: Booking
     written: asyncio.Future[Future[Receipt]] | None = None
-
-    def mark(self) -> None:
-        """Note that it is on the wire."""
-        self.sent = True
 
     @property
     def waits(self) -> bool:
         """Return whether somebody waits for it."""
         return self.written is not None and not self.written.done()
+
+
+#: Sends one request for the draws that it is told of when it may go out, here with those there are so
+#: far. Returns their choices and the seconds they took.
+Exchange: TypeAlias = Callable[
+    [Question, Callable[[], Sequence[Draw]], Sequence[Draw]],
+    Awaitable[tuple[Sequence[Choice | None], float]],
+]
 
 
 @dataclass(eq=False, slots=True)
@@ -134,24 +132,19 @@ class Coalescer:
     async def _serve(self, place: tuple[int, str], group: _Group) -> None:
         sent: list[Draw] = []
 
-        def close() -> list[int]:
+        def close() -> list[Draw]:
             if self._open.get(place) is group:
                 del self._open[place]
             sent[:] = self._take(group)
             if not sent:  # everyone has gone in the meantime
                 raise asyncio.CancelledError
-            return [draw.sample for draw in sent]
-
-        def mark() -> None:
-            for draw in sent:
-                draw.mark()
+            return sent
 
         try:
             if place in self._open:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            so_far = len(group.draws)
-            choices, latency_s = await self._exchange(group.question, close, mark, so_far)
+            choices, latency_s = await self._exchange(group.question, close, group.draws)
             self._deliver(group.question, sent, choices, latency_s)
         except lm15.InvalidRequestError as error:
             if len(sent) == 1 or isinstance(error, lm15.ContextLengthError):
@@ -207,10 +200,12 @@ class Coalescer:
         choices: Sequence[Choice | None],
         latency_s: float,
     ) -> None:
-        if len(draws) > 1:
-            choices = self._believed(choices)
-        for draw, choice in zip(draws, choices, strict=True):
-            if choice is not None:
+        believed = self._believed(choices) if len(draws) > 1 else choices
+        for draw, came, choice in zip(draws, choices, believed, strict=True):
+            # A choice that is not believed was paid; one that did not come was not.
+            if choice is None:
+                draw.booking.failed(None if came is None else "failed")
+            else:
                 written = draw.keep(choice, latency_s)
                 if draw.written is not None and not draw.written.done():
                     draw.written.set_result(written)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from ds2.engines.retry import WEATHER
+from ds2.engines.retry import WEATHER, may_be_billed
 
 T = TypeVar("T")
+
+#: How a call of a race ended. All but `unpaid` may be billed: `failed` met weather on its way back,
+#: `cancelled` was given up on the wire, or brought a reply that came too late.
+Fate: TypeAlias = Literal["won", "cancelled", "failed", "unpaid"]
 
 FACTOR = 8.0
 LEAST = 20
@@ -44,15 +48,14 @@ class Hedge:
         attempt: Callable[[Callable[[], None]], Awaitable[T]],
         *,
         may_ask_twice: Callable[[], bool],
-        ended: Callable[[bool], None],
+        ended: Callable[[Sequence[Fate]], None],
     ) -> T:
         """Return the result of `attempt`, or of a second one where the first is a straggler.
 
         Args:
             attempt: makes the call, and calls its argument when it is on the wire.
             may_ask_twice: reserves what a second call costs; False where that cannot be.
-            ended: frees that reservation at the end; True where the loser had been on the wire and
-                may be billed.
+            ended: told how each call ended, the first one first, once none is under way.
 
         Raises:
             lm15.LM15Error: the last error, where neither brought a reply.
@@ -61,19 +64,20 @@ class Hedge:
         first = asyncio.ensure_future(attempt(on_wire.set))
         racers = [first]
         sent = [on_wire]
+        winner: asyncio.Future[T] | None = None
         try:
             if await self._straggles(first, on_wire) and may_ask_twice():
                 self.asked_twice += 1
                 sent.append(asyncio.Event())
                 racers.append(asyncio.ensure_future(attempt(sent[1].set)))
-            return await _winner(racers)
+            winner = await _winner(racers)
+            return winner.result()
         finally:
-            late = [not r.done() and s.is_set() for r, s in zip(racers, sent, strict=True)]
             for racer in racers:
                 racer.cancel()
             await asyncio.gather(*racers, return_exceptions=True)
-            if len(racers) > 1:
-                ended(any(late))
+            on_way = [event.is_set() for event in sent]
+            ended([_fate(r, r is winner, was) for r, was in zip(racers, on_way, strict=True)])
 
     async def _straggles(self, call: asyncio.Future[T], on_wire: asyncio.Event) -> bool:
         sent = asyncio.ensure_future(on_wire.wait())
@@ -88,14 +92,26 @@ class Hedge:
             sent.cancel()
 
 
-async def _winner(racers: Sequence[asyncio.Future[T]]) -> T:
-    """Return the first result; an error counts only where nobody is left who could do better."""
+def _fate(racer: asyncio.Future[Any], won: bool, sent: bool) -> Fate:
+    error = None if racer.cancelled() else racer.exception()
+    if won and error is None:
+        return "won"
+    if not sent:
+        return "unpaid"
+    if isinstance(error, Exception):
+        return "failed" if may_be_billed(error) else "unpaid"
+    return "cancelled"
+
+
+async def _winner(racers: Sequence[asyncio.Future[T]]) -> asyncio.Future[T]:
+    """Return who is done first; an error counts only where nobody is left who could do better."""
     waiting: set[asyncio.Future[Any]] = set(racers)
     while len(waiting) > 1:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for racer in done:
             if not isinstance(racer.exception(), WEATHER):
-                return racer.result()
+                return racer
         if not waiting:
-            return done.pop().result()
-    return await waiting.pop()
+            return done.pop()
+    await asyncio.wait(waiting)
+    return waiting.pop()

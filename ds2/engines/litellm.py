@@ -12,7 +12,7 @@ from dspy.clients.engines import AsyncLiteLLMEngine
 from ds2.engines.native import Shape, moderated_reply, read_reply
 from ds2.engines.providers import stay_offline
 from ds2.engines.redact import Redactor
-from ds2.engines.retry import passing
+from ds2.engines.retry import UnreachedError, never_sent, passing
 
 
 class LiteLLMBackedEngine:
@@ -56,12 +56,14 @@ class LiteLLMBackedEngine:
             error.args = (error.message,)
             if type(error) is lm15.ProviderError and (error.status or 200) < 300:
                 raise lm15.ServerError(error.message, status=error.status) from None
+            if type(error) is lm15.TransportError and never_sent(error):
+                raise UnreachedError(error.message) from None
             raise passing(error) from None
         except TimeoutError:
             raise lm15.TimeoutError(f"no reply within {self._timeout_s:g} s") from None
         except OSError as error:
             words = self._redactor.scrub(f"{type(error).__name__}: {error}")
-            raise lm15.TransportError(words) from None
+            raise (UnreachedError if never_sent(error) else lm15.TransportError)(words) from None
 
     async def aclose(self) -> None:
         """Refuse further calls; LiteLLM keeps its own clients for the process."""

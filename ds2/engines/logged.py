@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import replace
@@ -20,15 +20,16 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from dspy.lm15 import Message, Request, Response, TextPart, ThinkingPart, Usage
 
 from ds2.engines.base import AsyncEngine, Backend
-from ds2.engines.budget import Budget, Reservation
+from ds2.engines.booking import Booking
+from ds2.engines.budget import Budget, Reservation, Why
 from ds2.engines.chat import ChatEngine
 from ds2.engines.choices import Choice, usage_of
 from ds2.engines.coalescing import Coalescer, Draw, State
 from ds2.engines.flights import Abandoned, Flights
-from ds2.engines.hedging import Hedge
+from ds2.engines.hedging import Fate, Hedge
 from ds2.engines.limiter import Limiter, place
 from ds2.engines.question import Question
-from ds2.engines.retry import WEATHER, RetryPolicy
+from ds2.engines.retry import WEATHER, RetryPolicy, may_be_billed
 from signatures.receipts import Receipt, report
 from signatures.records import valid_text
 
@@ -204,15 +205,13 @@ class LoggedEngine:
 
     async def _draw(self, key: str, question: Question, sample: int) -> Future[Receipt]:
         """Make the call and queue its reply; the future gives the one that stands."""
-        at, limit = place.get(), question.request.config.max_tokens
-        held = await self.meter.reserve(question.prompt, question.options, limit=limit)
-        settled = False
+        at, booking = place.get(), Booking(self.meter, question)
+        await booking.renew()
 
         def keep(choice: Choice, latency_s: float) -> Future[Receipt]:
             receipt = _receipt(key, choice)
             self.named[choice.model] += 1
-            if not settled:
-                self.meter.settle(held, [receipt])
+            booking.settle(receipt)
             return self.log.put(
                 receipt,
                 stage=self.stage,
@@ -222,71 +221,74 @@ class LoggedEngine:
                 latency_s=latency_s,
             )
 
-        draw = Draw(sample, keep)
+        draw = Draw(sample, keep, booking)
         try:
             if self.coalescer is not None and self.coalescer.state != "off":
                 return await self.coalescer.draw(question, draw)
-            (choice,), latency_s = await self._exchange(question, lambda: (sample,), draw.mark)
-        except BaseException as error:
-            # A call that was cancelled on the wire may still be billed: the budget fails closed.
-            settled = True
-            self.meter.release(held, lost=draw.sent and isinstance(error, asyncio.CancelledError))
+            (choice,), latency_s = await self._exchange(question, lambda: (draw,), (draw,))
+        except BaseException:
+            booking.close()
             raise
         return keep(_there(choice), latency_s)
 
     async def _exchange(
-        self,
-        question: Question,
-        samples: Callable[[], Sequence[int]],
-        sent: Callable[[], None],
-        choices: int = 1,
+        self, question: Question, take: Callable[[], Sequence[Draw]], known: Sequence[Draw]
     ) -> Drawn:
-        """Return the choices for some samples of a question, sent as one request, with retries.
+        """Return the choices for some draws of a question, sent as one request, with retries.
 
-        `samples` is asked when the request may go out, `sent` is told when it does; `choices` is how
-        many there will be, as far as is known before.
+        `take` is asked for the draws when the request may go out; `known` are those there are before.
+        An attempt that may be billed, whatever it brought, is booked; the next one reserves anew.
         """
+        asked, choices = list(known), len(known)
 
-        async def attempt(told: Callable[[], Sequence[int]], on_wire: Callable[[], None]) -> Drawn:
-            async with self.limiter.slot(len(question.prompt), choices) as slot:
-                asked = told()
-                on_wire()
-                self.requests += 1
-                try:
-                    drawn = await self._send(question, asked)
-                except WEATHER as error:
-                    slot.failed(error)
-                    raise
-                slot.answered(usage_of(drawn))
-                return drawn, time.monotonic() - (slot.sent_s or 0.0)
-
-        if self.hedge is None:
-            return await self.retry.run(lambda: attempt(samples, sent))
-        hedge = self.hedge
-        return await self.retry.run(lambda: self._hedged(hedge, question, attempt, samples, sent))
-
-    async def _hedged(
-        self,
-        hedge: Hedge,
-        question: Question,
-        attempt: Callable[[Callable[[], Sequence[int]], Callable[[], None]], Awaitable[Drawn]],
-        samples: Callable[[], Sequence[int]],
-        sent: Callable[[], None],
-    ) -> Drawn:
-        asked: list[int] = []
-        held: list[Reservation] = []
-
-        def same() -> Sequence[int]:
-            if not asked:
-                asked.extend(samples())
+        def go() -> Sequence[Draw]:
+            asked[:] = take()
+            for draw in asked:
+                draw.booking.sent()
             return asked
 
-        async def call(on_wire: Callable[[], None]) -> Drawn:
-            def both() -> None:
-                sent()
-                on_wire()
+        async def attempt() -> Drawn:
+            for draw in asked:
+                await draw.booking.renew()
+            if self.hedge is not None:
+                return await self._hedged(self.hedge, question, go, choices)
+            try:
+                return await self._attempt(question, go, choices)
+            except Exception as error:
+                for draw in asked:
+                    draw.booking.failed("failed" if may_be_billed(error) else None)
+                raise
 
-            drawn = await attempt(same, both)
+        return await self.retry.run(attempt)
+
+    async def _attempt(
+        self, question: Question, go: Callable[[], Sequence[Draw]], choices: int
+    ) -> Drawn:
+        async with self.limiter.slot(len(question.prompt), choices) as slot:
+            samples = [draw.sample for draw in go()]
+            self.requests += 1
+            try:
+                drawn = await self._send(question, samples)
+            except WEATHER as error:
+                slot.failed(error)
+                raise
+            slot.answered(usage_of(drawn))
+            return drawn, time.monotonic() - (slot.sent_s or 0.0)
+
+    async def _hedged(
+        self, hedge: Hedge, question: Question, go: Callable[[], Sequence[Draw]], choices: int
+    ) -> Drawn:
+        asked: list[Draw] = []
+        second: list[Reservation] = []
+
+        async def call(on_wire: Callable[[], None]) -> Drawn:
+            def same() -> Sequence[Draw]:
+                if not asked:
+                    asked.extend(go())
+                on_wire()
+                return asked
+
+            drawn = await self._attempt(question, same, choices)
             hedge.note(drawn[1])
             return drawn
 
@@ -295,14 +297,19 @@ class LoggedEngine:
             found = self.meter.reserve_now(
                 question.prompt, question.options, limit=limit, replies=len(asked)
             )
-            held.extend(() if found is None else (found,))
+            second.extend(() if found is None else (found,))
             return found is not None
 
-        return await hedge.race(
-            call,
-            may_ask_twice=reserved,
-            ended=lambda billed: self.meter.release(held[0], lost=billed),
-        )
+        def ended(fates: Sequence[Fate]) -> None:
+            paid: list[Why] = [fate for fate in fates if fate != "won" and fate != "unpaid"]
+            if "won" not in fates:
+                own = paid.pop(0) if paid else None
+                for draw in asked:
+                    draw.booking.failed(own)
+            for reservation in second:
+                self.meter.release(reservation, paid.pop(0) if paid else None)
+
+        return await hedge.race(call, may_ask_twice=reserved, ended=ended)
 
     async def _send(self, question: Question, samples: Sequence[int]) -> Sequence[Choice | None]:
         engine = self._engine()

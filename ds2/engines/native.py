@@ -12,7 +12,7 @@ from dspy.lm15 import AsyncLMRouter, RouterConfig
 
 from ds2.engines.address import Origin, origin_of
 from ds2.engines.redact import Redactor
-from ds2.engines.retry import passing
+from ds2.engines.retry import UnreachedError, never_sent, passing
 from ds2.engines.thinking import keep_apart
 from ds2.engines.usage import whole_usage
 from ds2.engines.wire import GuardedTransport, Reply, check_origin, open_transport, replies
@@ -201,7 +201,8 @@ class NativeEngine:
         except TimeoutError:
             raise lm15.TimeoutError(f"no reply within {self._route.timeout_s:g} s") from None
         except OSError as error:
-            raise lm15.TransportError(self._scrub(f"{type(error).__name__}: {error}")) from None
+            kind = UnreachedError if never_sent(error) else lm15.TransportError
+            raise kind(self._scrub(f"{type(error).__name__}: {error}")) from None
         except _WRONG_SHAPE as error:
             # Before a reply arrived this is our own mistake, and stays one.
             if not seen:
@@ -231,6 +232,8 @@ class NativeEngine:
         error.args = (error.message,)
         if status is not None and 300 <= status < 400:
             return lm15.InvalidRequestError("the address redirects to another one", status=status)
+        if type(error) is lm15.TransportError and never_sent(error):
+            return UnreachedError(error.message)
         # The bare class says that a reply could not be read, not what the server meant.
         if type(error) is lm15.ProviderError and status is not None and 200 <= status < 300:
             return lm15.ServerError(error.message, status=status, request_id=error.request_id)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from dspy import lm15
+
+# `dspy.lm15` does not export the transport; the dependency's upper bound guards this import.
+from dspy._vendor.lm15.transports import ConnectError
 
 from ds2.engines.breaker import Breaker
 
@@ -28,6 +32,8 @@ WEATHER = (
 _PASSING = frozenset({409, 425})
 # Statuses of a server that is there and is full, or is loading its model.
 _FULL = frozenset({429, 503, 529})
+_TURNED_AWAY = 300  # and above: statuses of a call that was not worked for
+_NO_CONNECTION = (ConnectionRefusedError, socket.gaierror, ConnectError)
 
 
 def is_full(error: Exception) -> bool:
@@ -38,6 +44,34 @@ def is_full(error: Exception) -> bool:
 def is_overload(error: Exception) -> bool:
     """Return whether an endpoint turned a call away because it has too much to do."""
     return isinstance(error, lm15.RateLimitError) or is_full(error)
+
+
+class UnreachedError(lm15.TransportError):
+    """No connection came about, so that nothing was sent: it was refused, or no address was found."""
+
+
+def never_sent(error: BaseException) -> bool:
+    """Return whether an error, or one that led to it, says that no connection came about."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, _NO_CONNECTION):
+            return True
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return False
+
+
+def may_be_billed(error: Exception) -> bool:
+    """Return whether an endpoint may have worked for a call that met this error.
+
+    It may where the call was sent and then timed out, broke off, or brought what cannot be read. A
+    status that turns the call away says that it did not; so does a connection that never came about.
+    """
+    if isinstance(error, UnreachedError | lm15.RateLimitError | lm15.LockTimeoutError):
+        return False
+    status = getattr(error, "status", None)
+    return isinstance(error, WEATHER) and (status is None or status < _TURNED_AWAY)
 
 
 def passing(error: lm15.LM15Error) -> lm15.LM15Error:

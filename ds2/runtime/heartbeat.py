@@ -174,7 +174,7 @@ class Heartbeat:
     Args:
         store: the open store of the run.
         engines: the engines of its stages, whose limits are told.
-        budget: counts the calls that were cancelled.
+        budget: counts the calls that brought no reply and may be billed.
         progress: how far the run is.
         clock: what tells the time.
     """
@@ -286,7 +286,8 @@ class Heartbeat:
             "by_level": dict(progress.by_level),
             "worked_s": self._history.worked_s,
             "new_calls": self._store.added,
-            "cancelled_calls": self._budget.lost,
+            "cancelled_calls": self._budget.lost.cancelled,
+            "failed_calls": self._budget.lost.failed,
             "stopped_by": self._budget.stopped_by,
             "rate": None if rate is None else {k: round(v, 2) for k, v in rate._asdict().items()},
             "time_left_s": time_left_s(progress, unit_calls, rate),

@@ -46,6 +46,7 @@ class RunStatus:
         silent_s: seconds without a sign from a process that holds the run; None within the usual.
         stopped_by: the budget that ended it: calls, tokens, usd or minutes.
         worked_s: seconds that all its processes worked, together; None where none has said.
+        cancelled_calls, failed_calls: calls that brought no reply and may be billed, as in its summary.
     """
 
     folder: str
@@ -71,6 +72,8 @@ class RunStatus:
     silent_s: float | None = None
     stopped_by: str | None = None
     worked_s: float | None = None
+    cancelled_calls: int = 0
+    failed_calls: int = 0
 
     @property
     def calls(self) -> int:
@@ -138,6 +141,8 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
             silent_s=round(silent_s, 1) if silent_s > SILENT_S else None,
             stopped_by=beat.get("stopped_by"),
             worked_s=_worked_s(meta, beat),
+            cancelled_calls=beat.get("cancelled_calls", 0),
+            failed_calls=beat.get("failed_calls", 0),
         )
 
 

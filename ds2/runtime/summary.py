@@ -32,8 +32,9 @@ class RunSummary:
         new_calls: calls made by this process.
         requests: what this process sent for them: retries and stragglers asked twice are counted
             each time, draws that share a request once.
-        cancelled_calls: calls of this process that were cancelled on the wire (their unit had become
-            surplus, or the run ended): they brought no reply and may be billed.
+        cancelled_calls: calls that were cancelled on the wire (their unit had become surplus, or the
+            run ended): they brought no reply and may be billed.
+        failed_calls: calls that timed out, broke off, or brought what cannot be read: as much.
         surplus_calls: calls for units whose quota was full when their turn came.
         samples_per_row: answers drawn for each accepted row, those of rejected units counted.
         mean_agreement: over the accepted rows; None with none.
@@ -61,6 +62,7 @@ class RunSummary:
     new_calls: int
     requests: int
     cancelled_calls: int
+    failed_calls: int
     surplus_calls: int
     samples_per_row: float | None
     mean_agreement: float | None

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from dspy import lm15
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from ds2.config import BudgetConfig, EngineConfig, preset
 from ds2.corpus.corpus import Corpus
 from ds2.engines.base import AsyncEngine, Backend
+from ds2.engines.retry import UnreachedError
 from ds2.engines.teacher import Teacher, simulated_backend
 from ds2.output.card import END
 from ds2.output.dataset import dataset_shards
@@ -196,9 +196,9 @@ def failing_after(number: int, error: Callable[[], BaseException]) -> Meddler:
     return Meddler(meddle)
 
 
-def gone() -> lm15.TransportError:
+def gone() -> UnreachedError:
     """Return what a client sees of a server that has gone."""
-    return lm15.TransportError("failed to connect: connection refused")
+    return UnreachedError("failed to connect: connection refused")
 
 
 class Witness:

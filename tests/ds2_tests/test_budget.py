@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ds2.config import BudgetConfig
 from ds2.engines.base import Backend
-from ds2.engines.budget import TEMPLATE_TOKENS, Amount, Budget, BudgetSpent, Held
+from ds2.engines.budget import TEMPLATE_TOKENS, Amount, Budget, BudgetSpent, Held, Lost
 from ds2.engines.limiter import place
 from ds2.engines.prices import given_price
 from ds2.engines.teacher import simulated_backend
@@ -78,8 +78,8 @@ def test_a_reservation_that_brought_no_reply_can_be_taken_again() -> None:
 
 def test_a_call_cancelled_on_the_wire_stays_spent_in_full() -> None:
     one = budget(budget_tokens=100)
-    one.lose(take(one, Amount(1, 60)))
-    assert (one.lost, one.spent) == (1, Amount(1, 60))
+    one.lose(take(one, Amount(1, 60)), "cancelled")
+    assert (one.lost, one.spent) == (Lost(cancelled=1, tokens=60), Amount(1, 60))
     with pytest.raises(BudgetSpent):
         take(one, Amount(1, 60))
 

@@ -10,14 +10,18 @@ from typing import Any
 
 import pytest
 from conftest import Ended
+from dspy import lm15
 from dspy.lm15 import Request, Response, Usage
+from faulty_runs import hurried
 from small_runs import Meddler, Witness, asked, dataset_bytes, go, summary_of
 
 from ds2.engines.budget import TEMPLATE_TOKENS
+from ds2.engines.retry import RetryPolicy
 from ds2.engines.teacher import simulated_backend
 from ds2.runtime.budgets import open_budget
 from ds2.runtime.runner import run
 from ds2.runtime.session import backends_for
+from ds2.runtime.status import read_status
 from ds2.store import RunStore
 from signatures.errors import ConfigError
 
@@ -81,6 +85,56 @@ def test_what_a_budget_lets_through_costs_nothing_again(tmp_path: Path) -> None:
     assert again.new_calls == 0
     assert again.calls == first.calls
     assert again.stopped_by == "tokens"
+
+
+def flaky(every: int, error: Callable[[], BaseException]) -> Meddler:
+    """Return a teacher whose replies get lost on their way, one of so many."""
+
+    async def lose(_: Request, call: int) -> Response | None:
+        if call % every == 0:
+            raise error()
+        return None
+
+    return Meddler(lose)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda: lm15.TimeoutError("no reply within 1 s"),
+        lambda: lm15.TransportError("reset in the middle of the body"),
+        lambda: lm15.ServerError("not JSON", status=200),
+    ],
+    ids=["timeout", "reset", "not JSON"],
+)
+def test_no_endpoint_works_more_than_the_budget_allows(
+    error: Callable[[], BaseException],
+    tmp_path: Path,
+    whole: tuple[dict[str, bytes], int, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "_wait_s", hurried)
+    settings = {"price": PRICE, "max_tokens": LIMIT}
+    meddler = flaky(4, error)
+    summary = go(tmp_path, ROWS, budget_calls=60, resolve=meddler.resolve, **settings)
+    assert (summary.status, summary.stopped_by, meddler.calls) == ("budget", "calls", 60)
+    assert (summary.calls, summary.failed_calls, summary.cancelled_calls) == (45, 15, 0)
+    assert read_status(tmp_path).failed_calls == summary_of(tmp_path)["failed_calls"] == 15
+    assert go(tmp_path, ROWS, resolve=flaky(4, error).resolve, **settings).exit_code == 0
+    assert dataset_bytes(tmp_path) == whole[0]
+
+
+def test_the_tokens_of_replies_that_got_lost_are_held_by_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "_wait_s", hurried)
+    meddler = flaky(4, lambda: lm15.TimeoutError("no reply within 1 s"))
+    limit, settings = 20_000, {"max_tokens": LIMIT, "resolve": meddler.resolve}
+    summary = go(tmp_path, ROWS, budget_tokens=limit, **settings)
+    assert summary.stopped_by == "tokens"
+    assert summary.failed_calls > 1
+    # Each lost one counts with its prompt and the whole of its limit.
+    assert tokens(summary.stages) + summary.failed_calls * LIMIT < limit
 
 
 def test_minutes_end_a_run_whose_calls_hang(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from scripted import Script
 from small_runs import dataset_bytes, go, summary_of, teacher_server
 
 from ds2.config import BudgetConfig
+from ds2.engines.booking import Booking
 from ds2.engines.budget import Amount, Budget, BudgetSpent
 from ds2.engines.choices import Choice
 from ds2.engines.coalescing import MOST, Coalescer, Draw, State
@@ -48,12 +49,11 @@ class Endpoint:
         self.coalescer = Coalescer(self.exchange, seeded=seeded, state=state)
 
     async def exchange(
-        self, question: Question, samples: Any, sent: Any, choices: int
+        self, question: Question, take: Any, known: Sequence[Draw]
     ) -> tuple[Sequence[Choice | None], float]:
         await self.ready.wait()
-        told = list(samples())
+        told = [draw.sample for draw in take()]
         self.asked.append(told)
-        sent()
         await asyncio.sleep(0)
         choices: list[Choice | None] = [Choice(f"reply {sample}") for sample in told]
         return (choices if self.brings is None else self.brings(told, choices)), 0.5
@@ -66,7 +66,8 @@ class Endpoint:
             return self.log.put(receipt, **notes)
 
         question = Question(BACKEND, lm15.Request("m", (lm15.Message.user(text),)))
-        written = await self.coalescer.draw(question, Draw(sample, keep))
+        booking = Booking(Budget().meter(BACKEND), question)
+        written = await self.coalescer.draw(question, Draw(sample, keep, booking))
         return written.result().text
 
     def drawn(self, *samples: int) -> list[str]:

@@ -64,7 +64,7 @@ def test_a_straggler_is_asked_again_and_the_first_reply_wins() -> None:
     assert asyncio.run(ask(logged)) == "reply 1"
     assert (hedge.asked_twice, len(script.calls), script.in_flight) == (1, 2, 0)
     # Both are paid: one brought the reply, the other was cancelled on the wire.
-    assert (budget.calls_left, budget.lost) == (8, 1)
+    assert (budget.calls_left, budget.lost.cancelled) == (8, 1)
 
 
 def test_the_first_call_may_still_win() -> None:
@@ -74,14 +74,14 @@ def test_the_first_call_may_still_win() -> None:
     script = Script(lambda call: f"reply {call.number}", latency=latency)
     budget = calls(10)
     assert asyncio.run(ask(engine(script, known(), budget))) == "reply 0"
-    assert (budget.calls_left, budget.lost, len(script.calls)) == (8, 1, 2)
+    assert (budget.calls_left, budget.lost.cancelled, len(script.calls)) == (8, 1, 2)
 
 
 def test_a_call_in_time_is_asked_once() -> None:
     script, budget = Script("reply"), calls(10)
     logged = engine(script, known(latency_s=10), budget)
     assert asyncio.run(ask(logged)) == "reply"
-    assert (len(script.calls), budget.calls_left, budget.lost) == (1, 9, 0)
+    assert (len(script.calls), budget.calls_left, budget.lost.cancelled) == (1, 9, 0)
 
 
 def test_nothing_is_a_straggler_while_little_is_known() -> None:
@@ -141,7 +141,7 @@ def test_who_is_cancelled_leaves_nothing_behind() -> None:
 
     asyncio.run(work())
     assert (script.in_flight, logged.limiter.in_flight, len(logged._flights)) == (0, 0, 0)
-    assert (budget.calls_left, budget.lost) == (8, 2)
+    assert (budget.calls_left, budget.lost.cancelled) == (8, 2)
 
 
 def test_a_spent_budget_stays_one() -> None:
@@ -159,3 +159,60 @@ def test_hedging_changes_no_byte(coalesce: Any, tmp_path: Path) -> None:
     assert dataset_bytes(tmp_path / "hedged") == dataset_bytes(tmp_path / "plain")
     hedged = summary_of(tmp_path / "hedged")
     assert hedged["calls"] >= hedged["ledger"]["accepted"]
+
+
+def raced(*ends: object) -> tuple[object, list[str]]:
+    """Return what a race of two gives, each of which ends so in the same turn, and how each ended."""
+    fates: list[str] = []
+    go_on = asyncio.Event()
+    left = list(ends)
+
+    async def attempt(on_wire: Callable[[], None]) -> object:
+        end = left.pop(0)
+        on_wire()
+        await go_on.wait()
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def twice() -> bool:
+        asyncio.get_running_loop().call_later(0.002, go_on.set)
+        return True
+
+    async def work() -> object:
+        racing = known().race(attempt, may_ask_twice=twice, ended=fates.extend)
+        return (await asyncio.gather(racing, return_exceptions=True))[0]
+
+    return asyncio.run(work()), fates
+
+
+def test_a_loser_that_ends_in_the_same_turn_is_paid() -> None:
+    reply, fates = raced("one", "two")
+    assert reply in {"one", "two"}
+    assert sorted(fates) == ["cancelled", "won"]
+
+
+@pytest.mark.parametrize(
+    ("weather", "fate"),
+    [
+        (lm15.TimeoutError("late"), "failed"),
+        (lm15.ServerError("cut", status=200), "failed"),
+        (lm15.RateLimitError("slow down"), "unpaid"),
+        (lm15.ServerError("down", status=500), "unpaid"),
+    ],
+    ids=["timeout", "unreadable", "429", "500"],
+)
+def test_a_loser_in_the_weather_is_paid_where_it_may_be_billed(
+    weather: Exception, fate: str
+) -> None:
+    assert raced(weather, "reply") == ("reply", [fate, "won"])
+    assert raced("reply", weather) == ("reply", ["won", fate])
+
+
+def test_two_that_both_fail_are_both_paid_where_they_may_be_billed() -> None:
+    late = lm15.TimeoutError("late")
+    script = Script("reply", failures={0: late, 1: late}, latency=lambda c: 0.01 * (c.number < 2))
+    budget = calls(10)
+    assert asyncio.run(ask(engine(script, known(), budget))) == "reply"
+    assert len(script.calls) == budget.spent.calls - 1
+    assert budget.lost.failed == len(script.calls) - 1

@@ -1,0 +1,68 @@
+"""What one reply holds of a budget, from the first attempt at it to the last."""
+
+from __future__ import annotations
+
+from ds2.engines.budget import Meter, Reservation, Why
+from ds2.engines.question import Question
+from signatures.receipts import Receipt
+
+
+class Booking:
+    """The reservation of one reply, over all attempts at it.
+
+    An attempt that brought no reply and may be billed uses it up: that is booked as lost, and the
+    next attempt has to reserve anew. Belongs to one event loop.
+
+    Args:
+        meter: measures the calls to its model.
+        question: what is asked.
+    """
+
+    def __init__(self, meter: Meter, question: Question) -> None:
+        self._meter, self._question = meter, question
+        self._held: Reservation | None = None
+        self._lost: Reservation | None = None  # with the last attempt, which was cancelled
+        self._on_wire = False
+        self._closed = False
+
+    async def renew(self) -> None:
+        """Reserve what the next attempt can come to, where nothing is reserved.
+
+        Raises:
+            BudgetSpent: it cannot fit.
+        """
+        if self._closed or self._held is not None:
+            return
+        question = self._question
+        limit = question.request.config.max_tokens
+        held = await self._meter.reserve(question.prompt, question.options, limit=limit)
+        if self._closed:  # meanwhile
+            self._meter.release(held)
+        else:
+            self._held = held
+
+    def sent(self) -> None:
+        """Note that an attempt is on the wire."""
+        self._on_wire = True
+
+    def failed(self, lost: Why | None) -> None:
+        """Note that the attempt brought no reply, and why it may be billed; None where it cannot be."""
+        if lost is not None and self._on_wire and self._held is not None:
+            self._meter.release(self._held, lost)
+            self._held = None
+        self._on_wire = False
+
+    def settle(self, receipt: Receipt) -> None:
+        """Book the reply, which may come after the end."""
+        if self._held is not None:
+            self._meter.settle(self._held, [receipt])
+        elif self._lost is not None:
+            self._meter.recover(self._lost, receipt)
+        self._held, self._lost, self._closed = None, None, True
+
+    def close(self) -> None:
+        """End without a reply: an attempt on the wire may still be billed, so the budget fails closed."""
+        held, self._held, self._closed = self._held, None, True
+        if held is not None:
+            self._meter.release(held, "cancelled" if self._on_wire else None)
+            self._lost = held if self._on_wire else None

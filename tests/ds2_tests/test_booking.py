@@ -1,0 +1,240 @@
+"""What a budget counts of attempts that brought no reply: all that may be billed, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from dspy import lm15
+from scripted import Script
+
+from ds2.config import BudgetConfig
+from ds2.engines.booking import Booking
+from ds2.engines.budget import Amount, Budget, BudgetSpent, Lost
+from ds2.engines.choices import Choice
+from ds2.engines.coalescing import Coalescer, Draw
+from ds2.engines.limiter import Limiter
+from ds2.engines.logged import LoggedEngine, MemoryLog
+from ds2.engines.question import Question
+from ds2.engines.resolve import resolve_backend
+from ds2.engines.retry import RetryPolicy, UnreachedError, may_be_billed, never_sent
+from signatures.receipts import Receipt
+
+BILLED = [
+    lm15.TimeoutError("no reply within 1 s"),
+    lm15.TransportError("connection reset"),
+    lm15.ServerError("not JSON", status=200),
+    lm15.ServerError("no choice with a message"),
+]
+FREE = [
+    UnreachedError("connection refused"),
+    lm15.RateLimitError("slow down", status=429),
+    lm15.ServerError("down", status=500),
+    lm15.ServerError("full", status=503),
+    lm15.TimeoutError("gateway", status=504),
+    lm15.InvalidRequestError("no", status=400),
+    lm15.AuthError("no", status=401),
+]
+
+
+def named(error: lm15.LM15Error) -> str:
+    return f"{type(error).__name__} {error.message}"
+
+
+def engine(script: Script, budget: Budget) -> LoggedEngine:
+    retry = RetryPolicy(base_s=0, answered=True)
+    return LoggedEngine(
+        script.backend(), MemoryLog(), Limiter(8), stage="answers", retry=retry, budget=budget
+    )
+
+
+def ask(logged: LoggedEngine, text: str = "hi") -> str | None:
+    return asyncio.run(logged.answer(lm15.Request("m", (lm15.Message.user(text),)))).text
+
+
+def budget(calls: int) -> Budget:
+    return Budget(BudgetConfig(budget_calls=calls))
+
+
+@pytest.mark.parametrize("error", BILLED, ids=named)
+def test_an_attempt_that_may_be_billed_counts_and_the_next_reserves_anew(error: Any) -> None:
+    one = budget(3)
+    logged = engine(Script("reply", failures={0: error, 1: error}), one)
+    assert ask(logged) == "reply"
+    assert (one.spent.calls, one.lost.failed, one.lost.cancelled) == (3, 2, 0)
+    with pytest.raises(BudgetSpent):
+        ask(logged, "another")
+
+
+@pytest.mark.parametrize("error", BILLED, ids=named)
+def test_no_retry_goes_beyond_the_budget(error: Any) -> None:
+    one = budget(2)
+    script = Script("reply", failures={0: error, 1: error})
+    with pytest.raises(BudgetSpent):
+        ask(engine(script, one))
+    assert (len(script.calls), one.spent.calls, one.stopped_by) == (2, 2, "calls")
+
+
+@pytest.mark.parametrize("error", FREE, ids=named)
+def test_what_the_endpoint_turned_away_is_free(error: Any) -> None:
+    one = budget(1)
+    logged = engine(Script("reply", failures={0: error}), one)
+    if isinstance(error, lm15.InvalidRequestError | lm15.AuthError):
+        with pytest.raises(type(error)):
+            ask(logged)
+    assert ask(logged) == "reply"
+    assert (one.spent.calls, one.lost) == (1, Lost())
+    assert not may_be_billed(error)
+
+
+def test_the_tokens_and_dollars_of_a_lost_attempt_count_where_only_calls_are_limited() -> None:
+    one = budget(9)
+    assert ask(engine(Script("reply", failures={0: BILLED[0]}), one)) == "reply"
+    assert one.lost.tokens > 0
+
+
+def test_a_lost_attempt_counts_at_the_most_it_could_come_to() -> None:
+    one = Budget(BudgetConfig(budget_tokens=100_000))
+    logged = engine(Script("reply", failures={0: BILLED[0]}), one)
+    most = asyncio.run(logged.meter.reserve("p", "{}")).most.tokens
+    assert ask(logged) == "reply"
+    assert one.lost.tokens >= most
+
+
+def test_who_waits_to_try_again_has_nothing_on_the_wire() -> None:
+    one = budget(5)
+    script = Script("reply", failures={0: FREE[1]})
+    logged = engine(script, one)
+    logged.retry.base_s = 60.0
+
+    async def work() -> None:
+        task = asyncio.create_task(logged.answer(lm15.Request("m", (lm15.Message.user("hi"),))))
+        while not script.calls or script.in_flight:  # noqa: ASYNC110 - until it waits to try again
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(work())
+    assert (one.spent, one.lost) == (Amount(), Lost())
+
+
+def test_a_connection_that_never_came_about_is_told_from_one_that_broke() -> None:
+    assert never_sent(ConnectionRefusedError())
+    assert never_sent(socket.gaierror())
+    assert not never_sent(ConnectionResetError())
+    wrapped = lm15.TransportError("failed")
+    wrapped.__cause__ = ConnectionRefusedError()
+    assert never_sent(wrapped)
+
+
+def test_a_refused_connection_over_a_socket_is_free() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        backend = resolve_backend(
+            "m", api_base=f"http://127.0.0.1:{taken.getsockname()[1]}/v1", environ={}
+        )
+        one = budget(5)
+        retry = RetryPolicy(base_s=0)
+        logged = LoggedEngine(
+            backend, MemoryLog(), Limiter(1), stage="answers", retry=retry, budget=one
+        )
+        with pytest.raises(UnreachedError):
+            ask(logged)
+    assert (logged.requests, one.spent, one.lost) == (3, Amount(), Lost())
+
+
+class Choices:
+    """Draws of one question that share a request, against a budget."""
+
+    def __init__(self, one: Budget, brings: Any, *, state: Any = "on") -> None:
+        backend = Script("x").backend()
+        self.meter = one.meter(backend)
+        self.question = Question(backend, lm15.Request("m", (lm15.Message.user("hi"),)))
+        self.brings = brings
+        self.log = MemoryLog()
+        self.coalescer = Coalescer(self.exchange, seeded=False, state=state)
+
+    async def exchange(self, _: Question, take: Any, known: Sequence[Draw]) -> Any:
+        asked = list(known)
+        for draw in asked:
+            await draw.booking.renew()
+        asked = list(take())
+        for draw in asked:
+            draw.booking.sent()
+        brought = self.brings(asked)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return brought, 0.1
+
+    async def draw(self, sample: int) -> Future[Receipt]:
+        booking = Booking(self.meter, self.question)
+        await booking.renew()
+
+        def keep(choice: Choice, latency_s: float) -> Future[Receipt]:
+            receipt = Receipt(str(sample), choice.text, "stop", input_tokens=1, output_tokens=1)
+            booking.settle(receipt)
+            notes = {"stage": "", "place": 0, "prompt": "", "options": "", "latency_s": latency_s}
+            return self.log.put(receipt, **notes)
+
+        try:
+            return await self.coalescer.draw(self.question, Draw(sample, keep, booking))
+        except BaseException:
+            booking.close()
+            raise
+
+
+def test_choices_that_are_not_believed_are_paid() -> None:
+    one = budget(20)
+    same = Choices(one, lambda asked: [Choice("same") for _ in asked], state="unknown")
+
+    async def work() -> None:
+        await asyncio.gather(*(same.draw(sample) for sample in range(3)))
+
+    asyncio.run(work())
+    # Of the three equal ones two are asked for again, each alone.
+    assert (one.spent.calls, one.lost.failed) == (5, 2)
+
+
+def test_a_reply_that_came_after_its_draw_was_cancelled_is_counted_once() -> None:
+    one = Budget(BudgetConfig(budget_tokens=100_000))
+    draws: list[asyncio.Task[Any]] = []
+
+    async def work() -> None:
+        def leave(asked: Sequence[Draw]) -> list[Choice]:
+            draws[0].cancel()
+            return [Choice(f"reply {draw.sample}") for draw in asked]
+
+        shared = Choices(one, leave)
+        draws.extend(asyncio.create_task(shared.draw(sample)) for sample in range(2))
+        await asyncio.gather(*draws, return_exceptions=True)
+
+    asyncio.run(work())
+    assert (one.spent, one.lost) == (Amount(2, 4), Lost())
+
+
+def test_draws_of_a_shared_request_that_failed_are_all_lost_and_reserved_anew() -> None:
+    one = budget(3)
+    logged = engine(Script("reply", failures={0: BILLED[0]}), one)
+
+    async def work() -> list[Any]:
+        question = Question(logged.backend, lm15.Request("m", (lm15.Message.user("hi"),)))
+        bookings = [Booking(logged.meter, question) for _ in range(2)]
+        for booking in bookings:
+            await booking.renew()
+        draws = [Draw(at, lambda *_: Future(), booking) for at, booking in enumerate(bookings)]
+        found = await asyncio.gather(
+            logged._exchange(question, lambda: draws, draws), return_exceptions=True
+        )
+        for booking in bookings:
+            booking.close()
+        return found
+
+    (error,) = asyncio.run(work())
+    # Two were lost; of the two to be asked again only one fits, so that neither goes out.
+    assert isinstance(error, BudgetSpent)
+    assert (one.spent.calls, one.lost.failed, one._held) == (2, 2, Amount())
