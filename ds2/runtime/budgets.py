@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ds2.config import BudgetConfig
 from ds2.engines.base import Backend
-from ds2.engines.budget import Amount, Budget
+from ds2.engines.budget import Amount, Budget, Lost
 from ds2.runtime.costs import run_cost, total
 from ds2.store import RunStore
 from signatures.errors import ConfigError
+
+_LOST = "lost"
+
+
+def lost_facts(budget: Budget) -> dict[str, Any]:
+    """Return what a store has to hold of a budget that its call log does not show."""
+    return {_LOST: budget.lost._asdict()}
+
+
+def keep_lost(store: RunStore, budget: Budget) -> None:
+    """Write into the store what calls without a reply may be billed for, over all processes."""
+    store.set_meta(lost_facts(budget))
 
 
 def open_budget(config: BudgetConfig, backends: Mapping[str, Backend], store: RunStore) -> Budget:
     """Return the budget of a run, with what its store says was used already.
 
     Replies in the store that did not report their usage count at the bound that
-    `ds2.engines.budget.Meter` counts them at.
+    `ds2.engines.budget.Meter` counts them at; calls that brought no reply as `keep_lost` noted them.
 
     Raises:
         ConfigError: it is in USD, and the price of what was used already is not known.
@@ -34,7 +47,7 @@ def open_budget(config: BudgetConfig, backends: Mapping[str, Backend], store: Ru
         if stage in backends:
             bound = Budget().meter(backends[stage]).unreported(sent, said, limit, calls)
             spent = spent.plus(bound._replace(calls=0))
-    return Budget(config, spent=spent)
+    return Budget(config, spent=spent, lost=Lost(**store.meta().get(_LOST, {})))
 
 
 def check_measurable(config: BudgetConfig, backends: Mapping[str, Backend]) -> None:

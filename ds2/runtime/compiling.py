@@ -20,7 +20,7 @@ from ds2.engines.limiter import Limiter
 from ds2.engines.lm import engine_of, limiter_for
 from ds2.engines.pace import Pace
 from ds2.output.files import replacing
-from ds2.runtime.budgets import check_measurable, open_budget
+from ds2.runtime.budgets import check_measurable, keep_lost, open_budget
 from ds2.runtime.changes import DIFF_NAME
 from ds2.runtime.costs import keep_prices, run_cost, total
 from ds2.runtime.defaults import PROGRAM_NAME
@@ -195,7 +195,7 @@ def open_compile(
         try:
             with (
                 dspy.context(adapter=make_adapter(request.config.adapter)),
-                current().at_last(store.flush),
+                current().at_last(lambda: keep_lost(store, budget)),
             ):
                 yield session
         except BudgetSpent as spent:
@@ -206,6 +206,7 @@ def open_compile(
             for model in models.values():
                 run_sync(engine_of(model).aclose())
                 model.engine.close()
+            keep_lost(store, budget)
 
 
 def _run_request(request: CompileRequest) -> RunRequest:

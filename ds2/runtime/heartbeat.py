@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ds2.runtime.budgets import lost_facts
 from ds2.runtime.lastword import LastWord
 from ds2.runtime.stopping import current
 from signatures.errors import DS2Error
@@ -252,7 +253,8 @@ class Heartbeat:
 
     def _write(self, facts: Mapping[str, Any]) -> None:
         with suppress(RuntimeError):  # the store's writer is gone: so will be the run
-            written = self._store.note_meta({META: facts, HISTORY: self._history.points})
+            noted = {META: facts, HISTORY: self._history.points, **lost_facts(self._budget)}
+            written = self._store.note_meta(noted)
             if facts["status"] is not None:
                 written.add_done_callback(lambda done: self._ended(facts, done.exception()))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ds2.engines.budget import Budget, BudgetSpent
+from ds2.runtime.budgets import keep_lost
 from ds2.runtime.stopping import current
 from ds2.runtime.trials import NoResult, TrialResult, TrialSetup, run_trial
 from ds2.store import RunStore
@@ -71,15 +72,19 @@ class LiveTrials:
         """
         try:
             stop = current()
-            with stop.at_last(self._store.flush):
+            with stop.at_last(self._keep):
                 result = stop.run(run_trial(self._setup, changes, self._store, self._budget))
         except BudgetSpent as error:
             raise StudyStopped("the budget is spent.") from error
         except RunStoppedError as error:
             raise StudyStopped(str(error)) from error
         finally:
-            self._store.flush()
+            self._keep()
         return self._values(result), _facts(result)
+
+    def _keep(self) -> None:
+        """Write what the study has used, and wait until it and all before it is written."""
+        keep_lost(self._store, self._budget)
 
     def _values(self, result: TrialResult) -> dict[str, float]:
         cost = {"tokens": result.tokens, "calls": result.calls, "usd": result.usd}

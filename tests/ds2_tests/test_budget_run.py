@@ -13,7 +13,7 @@ from conftest import Ended
 from dspy import lm15
 from dspy.lm15 import Request, Response, Usage
 from faulty_runs import hurried
-from small_runs import Meddler, Witness, asked, dataset_bytes, go, summary_of
+from small_runs import Meddler, Witness, asked, dataset_bytes, go, gone, summary_of
 
 from ds2.engines.budget import TEMPLATE_TOKENS
 from ds2.engines.retry import RetryPolicy
@@ -135,6 +135,59 @@ def test_the_tokens_of_replies_that_got_lost_are_held_by_the_budget(
     assert summary.failed_calls > 1
     # Each lost one counts with its prompt and the whole of its limit.
     assert tokens(summary.stages) + summary.failed_calls * LIMIT < limit
+
+
+def test_what_was_lost_counts_after_a_resume(
+    tmp_path: Path, whole: tuple[dict[str, bytes], int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "_wait_s", hurried)
+    settings = {"price": PRICE, "max_tokens": LIMIT}
+    sent = 0
+    for limit in (30, 31, 60):
+        meddler = flaky(4, lambda: lm15.TimeoutError("no reply within 1 s"))
+        summary = go(tmp_path, ROWS, budget_calls=limit, resolve=meddler.resolve, **settings)
+        sent += meddler.calls
+        assert (summary.stopped_by, sent) == ("calls", limit)
+        assert summary.calls + summary.failed_calls == limit
+        assert read_status(tmp_path).failed_calls == summary.failed_calls
+    assert go(tmp_path, ROWS, **settings).failed_calls == summary.failed_calls
+    assert dataset_bytes(tmp_path) == whole[0]
+
+
+def test_what_was_cancelled_on_the_wire_counts_after_a_resume(tmp_path: Path) -> None:
+    sent = 0
+    for _ in range(2):
+
+        async def hang(_: Request, call: int) -> Response | None:
+            if call > 10:
+                await asyncio.Event().wait()
+            return None
+
+        meddler = Meddler(hang)
+        stopped = go(tmp_path, ROWS, budget_minutes=0.01, budget_calls=60, resolve=meddler.resolve)
+        sent += meddler.calls
+        assert (stopped.status, stopped.calls + stopped.cancelled_calls) == ("budget", sent)
+    meddler = flaky(1000, gone)
+    ended = go(tmp_path, ROWS, budget_calls=60, resolve=meddler.resolve)
+    assert (ended.stopped_by, sent + meddler.calls) == ("calls", 60)
+    assert ended.cancelled_calls == stopped.cancelled_calls > 0
+    assert read_status(tmp_path).cancelled_calls == ended.cancelled_calls
+
+
+@pytest.mark.parametrize("measured", [{"budget_calls": 100}, {"budget_usd": 1.0}], ids=str)
+def test_the_tokens_and_dollars_that_were_lost_are_kept_too(
+    measured: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "_wait_s", hurried)
+    settings = {"price": PRICE, "max_tokens": LIMIT}
+    meddler = flaky(4, lambda: lm15.TimeoutError("no reply within 1 s"))
+    summary = go(tmp_path, 3, resolve=meddler.resolve, **measured, **settings)
+    request = asked(tmp_path, 3, budget_usd=1.0, **settings)
+    with RunStore(tmp_path) as store:
+        lost = open_budget(request.budget, backends_for(request), store).lost
+    assert lost.failed == summary.failed_calls > 0
+    assert lost.tokens > lost.failed * LIMIT
+    assert lost.usd > lost.failed * LIMIT * PRICE[1] / 1e6
 
 
 def test_minutes_end_a_run_whose_calls_hang(tmp_path: Path) -> None:
