@@ -46,12 +46,13 @@ def plan_command(
 
     Example: ds2 plan medqa --target 1000 --model openai/gpt-4.1-mini --pilot 12
     """
+    from ds2.runtime.costs import at_stored_prices
     from ds2.runtime.session import backends_for
 
     seen = _seen(request, pilot, quiet=quiet)
     if pilot is None and len(seen.units) < FEWEST:
         seen = seen._replace(units=())
-    backends = backends_for(request)
+    backends = at_stored_prices(request.out, backends_for(request))
     found = planned(request, seen, backends)
     plan = document(request, seen, found, backends)
     if as_json:

@@ -32,6 +32,11 @@ class Price:
         return self.input_usd == self.output_usd == self.reasoning_usd == 0
 
     @property
+    def rates(self) -> tuple[float, float, float]:
+        """Return what it asks for tokens in, out and of thinking, wherever it is from."""
+        return self.input_usd, self.output_usd, self.reasoning_usd
+
+    @property
     def most_output_usd(self) -> float:
         """Return the most a million tokens of a reply can cost."""
         return max(self.output_usd, self.reasoning_usd)

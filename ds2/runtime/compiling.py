@@ -179,7 +179,7 @@ def open_compile(
     check_measurable(request.budget, backends)
     open_folder(request.out)
     with RunStore(request.out) as store:
-        keep_prices(store, backends)
+        backends, _ = keep_prices(store, backends)
         logged = _calls(store)
         budget = open_budget(request.budget, backends, store)
         limiters: dict[tuple[str, str], Limiter] = {}

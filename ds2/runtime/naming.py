@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ds2.engines.logged import LoggedEngine
+    from ds2.store import RunStore
 
 
 def strange_names(asked: str, answered: Mapping[str, int]) -> Counter[str]:
@@ -26,6 +31,17 @@ def strange_names(asked: str, answered: Mapping[str, int]) -> Counter[str]:
             if (other := _folded(name)) and not (own.startswith(other) or other.startswith(own))
         }
     )
+
+
+def strange_models(store: RunStore, engines: Iterable[LoggedEngine]) -> Iterator[str]:
+    """Yield a notice for each model whose replies, of this process or before, name another."""
+    known: dict[str, dict[str, int]] = store.meta().get("named", {})
+    named = {model: Counter(names) for model, names in known.items()}
+    for engine in engines:
+        named.setdefault(engine.backend.model, Counter()).update(engine.named)
+    store.set_meta({"named": named})
+    for model, names in named.items():
+        yield from notices(model, names)
 
 
 def notices(asked: str, answered: Mapping[str, int]) -> Iterator[str]:

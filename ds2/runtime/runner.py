@@ -18,13 +18,13 @@ from ds2.engines.logged import LoggedEngine
 from ds2.fingerprint import fingerprint
 from ds2.runtime.budgets import check_measurable, open_budget
 from ds2.runtime.changes import keep_changes
-from ds2.runtime.costs import keep_prices, run_cost, total
+from ds2.runtime.costs import at_stored_prices, keep_prices, run_cost, total
 from ds2.runtime.examples import example_of
 from ds2.runtime.folder import resolved, write_json, write_making, write_rows
 from ds2.runtime.grounding import bank_facts, corpus_notices, write_passages
 from ds2.runtime.heartbeat import Heartbeat
 from ds2.runtime.ledger import Ledger, unbalanced
-from ds2.runtime.naming import notices
+from ds2.runtime.naming import strange_models
 from ds2.runtime.plan import KnownEnds, Plan, make_plan
 from ds2.runtime.quiet import quiet_dspy
 from ds2.runtime.remembered import Remembered
@@ -123,18 +123,18 @@ async def run(
     began_s = time.monotonic()
     request = grounded(request)
     backends = backends_for(request, resolve)
-    check_measurable(request.budget, backends)
+    check_measurable(request.budget, at_stored_prices(request.out, backends))
     program = build_program(request, backends)
     avoided = read_avoided(request.config.avoid)
     screening = make_screening(request.config, request.task, avoided)
     open_folder(request.out)
     with RunStore(request.out) as store, quiet_dspy(request.config.adapter):
         identity = claim(store, request, program, backends, avoided)
+        backends, told = keep_prices(store, backends)
         write_json(request.out / "config.json", resolved(request, backends))
         if avoided:  # relative paths are of here
             store.set_meta({"folder": str(Path.cwd())})
         keep_changes(request.program, request.out)
-        keep_prices(store, backends)
         logged = _calls(store)
         budget = open_budget(request.budget, backends, store)
         engines = connect(
@@ -155,7 +155,7 @@ async def run(
             observer.began(request, backends, worst)
         job = _Job(request, backends, program, store, observer, identity, budget, screening)
         del screening  # the job gives its memory back before files are written
-        job.engines = engines
+        job.engines, job.told = engines, told
         heartbeat = Heartbeat(store, engines, budget, job.progress)
         stop = current()
         with stop.at_last(heartbeat.cut_short):
@@ -198,6 +198,7 @@ class _Job:
         self.pilot = request.pilot or Pilot()
         self.last: dict[str, int] = {}
         self.engines: list[LoggedEngine] = []
+        self.told: tuple[str, ...] = ()
         self.examples: dict[str, str] = {}
         self.ledger = Ledger()
         self.remembered: Remembered | None = None
@@ -303,7 +304,7 @@ class _Job:
             cost_usd=cost.usd,
             cost_at_least_usd=cost.at_least_usd,
             row_usd=cost.each_usd(accepted),
-            notices=(*self._notices(ended), *self._strange_models()),
+            notices=(*self._notices(ended), *self.told, *strange_models(store, self.engines)),
             examples=dict(sorted(self.examples.items())),
             retired=self.screening.alarm.retired,
         )
@@ -462,16 +463,6 @@ class _Job:
         write_json(self.request.out / "keywords.json", self.keywords)
         if self.observer is not None:
             self.observer.grew(bank, stopped)
-
-    def _strange_models(self) -> Iterator[str]:
-        """Yield a notice for each model whose replies, of this process or before, name another."""
-        known: dict[str, dict[str, int]] = self.store.meta().get("named", {})
-        named = {model: Counter(names) for model, names in known.items()}
-        for engine in self.engines:
-            named.setdefault(engine.backend.model, Counter()).update(engine.named)
-        self.store.set_meta({"named": named})
-        for model, names in named.items():
-            yield from notices(model, names)
 
     def _notices(self, ended: _Ended) -> Iterator[str]:
         if self.backends["answers"].teacher == "simulated":

@@ -23,7 +23,7 @@ from ds2.engines.budget import Budget
 from ds2.engines.limiter import place
 from ds2.engines.logged import CallLog
 from ds2.runtime.budgets import check_measurable, open_budget
-from ds2.runtime.costs import keep_prices
+from ds2.runtime.costs import at_known_prices, keep_prices
 from ds2.runtime.plan import make_plan
 from ds2.runtime.quiet import quiet_dspy
 from ds2.runtime.scheduler import Decided, Scheduler
@@ -125,7 +125,7 @@ def trial_budget(setup: TrialSetup, store: RunStore) -> Budget:
     Raises:
         ConfigError: it cannot be held, for a price or a limit on replies is not known.
     """
-    backends = backends_for(setup.request, setup.resolve)
+    backends = at_known_prices(store, backends_for(setup.request, setup.resolve))
     check_measurable(setup.request.budget, backends)
     return open_budget(setup.request.budget, backends, store)
 
@@ -150,7 +150,7 @@ async def run_trial(
     request = _changed(setup.request, changes)
     backends = backends_for(request, setup.resolve)
     program = build_program(request, backends)
-    keep_prices(store, backends)
+    backends, _ = keep_prices(store, backends)
     log = TrialLog(store)
     with quiet_dspy(request.config.adapter):
         engines = connect(program, backends, log=store, engine=request.engine, budget=budget)

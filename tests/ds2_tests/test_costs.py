@@ -7,10 +7,13 @@ import pytest
 from small_runs import Meddler, go, summary_of
 
 from ds2.cli.dollars import dollars
+from ds2.config import BudgetConfig
 from ds2.engines.base import Backend
-from ds2.engines.prices import FREE, given_price
+from ds2.engines.prices import FREE, Price, given_price
 from ds2.engines.teacher import simulated_backend
+from ds2.runtime.budgets import open_budget
 from ds2.runtime.costs import Cost, cost_of, keep_prices, run_cost, total
+from ds2.runtime.status import read_status
 from ds2.store import RunStore, Usage
 from signatures.receipts import Receipt
 
@@ -82,12 +85,87 @@ def test_what_an_earlier_model_cost_is_settled_at_its_own_price(store: RunStore)
     assert total(run_cost(store)).at_least_usd == pytest.approx((1000 * 100 + 100) / 1e6)
 
 
-def test_a_new_price_of_the_same_model_is_that_of_all_its_calls(store: RunStore) -> None:
+def test_a_price_that_was_not_known_before_is_that_of_all_its_calls(store: RunStore) -> None:
     keep_prices(store, {"answers": backend(price=None)})
     logged(store, "1")
     assert total(run_cost(store)).usd is None
-    keep_prices(store, {"answers": backend(price=given_price(1, 0))})
+    told = keep_prices(store, {"answers": backend(price=given_price(1, 0))}).notices
     assert total(run_cost(store)).usd == pytest.approx(100 / 1e6)
+    assert told == ("The price of m was not known before: all its calls count at 1,0.",)
+
+
+def test_another_price_is_that_of_later_calls_only(store: RunStore) -> None:
+    keep_prices(store, {"answers": backend(price=given_price(1, 0))})
+    logged(store, "1")
+    told = keep_prices(store, {"answers": backend(price=given_price(10, 0))}).notices
+    assert total(run_cost(store)).usd == pytest.approx(100 / 1e6)
+    assert told == ("The price of m is now 10,0: what was used before stays at 1,0.",)
+    logged(store, "2")
+    keep_prices(store, {"answers": backend(price=given_price(1, 0))})
+    logged(store, "3")
+    assert total(run_cost(store)).usd == pytest.approx((100 + 1000 + 100) / 1e6)
+
+
+TABLE = Price(3.0, 4.0, 4.0, "table")
+
+
+@pytest.mark.parametrize("later", [None, FREE, TABLE], ids=["none", "free", "table"])
+def test_a_price_that_was_given_stands_where_none_is_given_later(
+    later: Price | None, store: RunStore
+) -> None:
+    keep_prices(store, {"answers": backend()})
+    logged(store, "1")
+    for _ in range(2):
+        priced = keep_prices(store, {"answers": backend(price=later)})
+        assert priced.backends["answers"].price == PRICE
+        assert priced.notices == (
+            "No price of m was given this time: that of before stands, 1,10.",
+        )
+    logged(store, "2")
+    assert total(run_cost(store)).usd == pytest.approx(2 * 200 / 1e6)
+
+
+def test_a_price_of_the_table_that_changes_is_another_price(store: RunStore) -> None:
+    keep_prices(store, {"answers": backend(price=TABLE)})
+    logged(store, "1", tokens=(100, 0))
+    keep_prices(store, {"answers": backend(price=replace(TABLE, input_usd=30.0))})
+    logged(store, "2", tokens=(100, 0))
+    assert total(run_cost(store)).usd == pytest.approx((300 + 3000) / 1e6)
+    assert (
+        keep_prices(store, {"answers": backend(price=None)}).backends["answers"].price is not None
+    )
+
+
+def test_the_same_price_again_changes_and_tells_nothing(store: RunStore) -> None:
+    for key in "12":
+        assert keep_prices(store, {"answers": backend()}).notices == ()
+        logged(store, key)
+    assert store.meta()["settled"] == {}
+
+
+def test_a_run_keeps_its_price_and_all_figures_agree(tmp_path: Path) -> None:
+    settings = {"concurrency": 1, "resolve": lambda *_: simulated_backend(0)}
+    first = go(tmp_path, 6, price=(1, 4), budget_calls=40, **settings)
+    kept = go(tmp_path, 6, budget_calls=40, **settings)
+    assert kept.cost_usd == first.cost_usd > 0
+    dearer = go(tmp_path, 6, price=(10, 40), budget_calls=40, **settings)
+    assert dearer.cost_usd == pytest.approx(first.cost_usd)
+    assert any("stays at 1,4" in notice for notice in dearer.notices)
+    ended = go(tmp_path, 6, **settings)
+    assert ended.cost_usd > 2 * first.cost_usd
+    with RunStore(tmp_path) as opened:
+        spent = open_budget(BudgetConfig(budget_usd=9), {}, opened).spent.usd
+    by_stage = sum(stage["cost_usd"] for stage in ended.stages.values())
+    for figure in (spent, by_stage, read_status(tmp_path).cost.usd):
+        assert figure == pytest.approx(ended.cost_usd)
+
+
+def test_leaving_the_price_out_evades_no_budget(tmp_path: Path) -> None:
+    unknown = {"resolve": lambda *_: replace(simulated_backend(0), price=None)}
+    first = go(tmp_path, 6, price=(1, 4), budget_usd=0.02, **unknown)
+    assert first.stopped_by == "usd"
+    again = go(tmp_path, 6, budget_usd=0.02, **unknown)
+    assert (again.stopped_by, again.new_calls) == ("usd", 0)
 
 
 def test_the_cost_of_a_run_is_right_across_its_stops(tmp_path: Path) -> None:

@@ -108,13 +108,21 @@ def test_dollars_follow_from_tokens_and_prices(tmp_path: Path) -> None:
     with RunStore(tmp_path) as store:
         budget = trial_budget(prepared, store)
         found = asyncio.run(run_trial(prepared, {}, store, budget))
-        unknown = replace(prepared, resolve=lambda *_: replace(dear, price=None))
-        again = asyncio.run(run_trial(unknown, {}, store, budget))
-        with pytest.raises(NoResult, match="what it costs in usd"):
-            LiveTrials(unknown, LiveMeasure("agreement", "usd"), store, budget)({})
+        silent = replace(prepared, resolve=lambda *_: replace(dear, price=None))
+        again = asyncio.run(run_trial(silent, {}, store, budget))
     assert found.tokens is not None
     assert found.usd == pytest.approx(found.tokens / 1e6)
-    assert again.usd is None
+    assert again.usd == found.usd  # the price that was given stands
+
+
+def test_dollars_of_an_unknown_price_are_no_result(tmp_path: Path) -> None:
+    unknown = replace(teacher().backend(), price=None)
+    prepared = replace(setup(tmp_path, teacher()), resolve=lambda *_: unknown)
+    with RunStore(tmp_path) as store:
+        budget = trial_budget(prepared, store)
+        assert asyncio.run(run_trial(prepared, {}, store, budget)).usd is None
+        with pytest.raises(NoResult, match="what it costs in usd"):
+            LiveTrials(prepared, LiveMeasure("agreement", "usd"), store, budget)({})
 
 
 def test_trials_that_differ_in_the_vote_alone_share_their_instructions(tmp_path: Path) -> None:
