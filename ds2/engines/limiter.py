@@ -153,6 +153,12 @@ class Limiter:
         if notice and self.on_notice is not None:
             self.on_notice(notice)
 
+    def _untake(self, slot: Slot) -> None:
+        """Put back what a call took that will never be sent: nobody will release it."""
+        self._note(slot, time.monotonic(), unsent=True)
+        slot.sent_s = None
+        self.in_flight -= 1
+
     def _note(self, slot: Slot, now_s: float, *, unsent: bool) -> str:
         """Take in how a call went; return what people should be told."""
         if self.pace is not None:
@@ -213,7 +219,8 @@ class Limiter:
             try:
                 waiter.loop.call_soon_threadsafe(_settle, waiter.granted, gone)
             except RuntimeError:  # its loop was closed since
-                self.in_flight -= gone is None
+                if gone is None:
+                    self._untake(waiter.slot)
         self._set_alarm()
 
     def _set_alarm(self) -> None:

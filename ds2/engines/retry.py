@@ -32,6 +32,7 @@ WEATHER = (
 _PASSING = frozenset({409, 425})
 # Statuses of a server that is there and is full, or is loading its model.
 _FULL = frozenset({429, 503, 529})
+_MOST_DOUBLINGS = 64  # of a wait: any cap is reached before, and a float holds it
 _TURNED_AWAY = 300  # and above: statuses of a call that was not worked for
 _NO_CONNECTION = (ConnectionRefusedError, socket.gaierror, ConnectError)
 
@@ -156,4 +157,5 @@ class RetryPolicy:
         jitter = random.random()  # waiting decides nothing about the data
         if isinstance(hint, int | float) and hint >= 0:
             return min(self.cap_s, float(hint) + jitter * self.base_s)
-        return min(self.cap_s, self.base_s * 2 ** (tries - 1)) * (0.5 + jitter / 2)
+        doubled = self.base_s * 2.0 ** min(tries - 1, _MOST_DOUBLINGS)
+        return min(self.cap_s, doubled) * (0.5 + jitter / 2)

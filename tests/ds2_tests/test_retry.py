@@ -107,6 +107,12 @@ def test_waits_double_and_are_capped(no_waiting: list[float]) -> None:
         assert top / 2 <= wait <= top
 
 
+@pytest.mark.parametrize("tries", [65, 1026, 10**6])
+def test_a_call_that_waited_very_often_waits_for_the_cap(tries: int) -> None:
+    policy = RetryPolicy(cap_s=8)
+    assert 4 <= policy._wait_s(lm15.ServerError("down"), tries) <= 8
+
+
 @pytest.mark.parametrize(
     ("asked", "low", "high"), [(0, 0, 0.5), (3, 3, 3.5), (30, 30, 30), (7200, 30, 30)]
 )
