@@ -105,7 +105,20 @@ def document(
         "minutes_to_go": found.minutes(),
         "pace": {"set_by": found.bound, **_limits(request)},
         "budgets": [asdict(one) for one in allowances(request.budget, found, prices, known=known)],
+        "refused": _refusal(request, backends),
     }
+
+
+def _refusal(request: RunRequest, backends: Mapping[str, Backend]) -> str | None:
+    """Return the words with which `ds2 run` refuses the budgets; None where it takes them."""
+    from ds2.runtime.budgets import check_measurable
+    from signatures.errors import ConfigError
+
+    try:
+        check_measurable(request.budget, backends)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _count(figure: Interval) -> Interval:

@@ -46,6 +46,8 @@ def _notes(plan: Mapping[str, Any]) -> Iterator[str]:
     if rows.low < plan["target"]:
         yield f"The candidate cap may end it earlier: {figures(rows)} rows."
     yield from map(_budget, plan["budgets"])
+    if plan["refused"]:
+        yield f"`ds2 run` will refuse these options. {plan['refused']}"
     if plan["units_seen"]:
         yield (
             f"From {plan['units_seen']:,} units and {plan['calls_made']:,} calls in {plan['out']}, "

@@ -150,6 +150,18 @@ def test_shared_requests_lower_the_tokens_and_requests_of_a_plan(paid: Command) 
         assert shared["minutes_to_go"][1] < 0.8 * apart["minutes_to_go"][1]
 
 
+def test_a_plan_says_where_the_run_will_refuse_its_budget(ds2: Command) -> None:
+    words = ("gsm8k", "--model", "ollama/qwen3:8b", "-n", 12, "--budget-usd", 1)
+    ended, refused = ds2("plan", *words), ds2("run", *words)
+    assert (ended.code, refused.code) == (0, 2)
+    assert "`ds2 run` will refuse these options." in ended.out
+    said = json.loads(ds2("plan", *words, "--json").out)["refused"]
+    assert said in ended.out
+    assert said in refused.err
+    assert "Give --price IN,OUT" in said
+    assert json.loads(ds2("plan", *words, "--price", "1,4", "--json").out)["refused"] is None
+
+
 def test_a_plan_of_a_model_without_a_price_says_so(ds2: Command) -> None:
     words = ("plan", "gsm8k", "--model", "ollama/qwen3:8b", "-n", 12)
     ended = ds2(*words)

@@ -16,9 +16,10 @@ from small_runs import Witness, dataset_bytes, go, summary_of
 
 from ds2.config import EngineConfig
 from ds2.engines.breaker import Breaker, BreakerConfig
-from ds2.engines.limiter import Limiter
+from ds2.engines.limiter import Limiter, _Waiter
 from ds2.engines.pace import Pace
 from ds2.engines.retry import RetryPolicy
+from ds2.engines.slot import Slot
 from ds2.engines.teacher import Teacher
 from ds2.server.app import SimulatedServer
 from ds2.server.protocol import ChatCall, error_body
@@ -185,6 +186,36 @@ def test_an_outage_that_is_given_up_in_the_moment_of_a_grant_loses_no_slot() -> 
         go.set()
         ends = await asyncio.gather(holder, *waiting, return_exceptions=True)
         assert [type(end) for end in ends[2:]] in ([lm15.ServerError] * 2, [type(None)] * 2)
+        return limiter
+
+    limiter = asyncio.run(scenario())
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
+
+
+class ClosedInTheMoment:
+    """An event loop that is closed between the look at it and the call."""
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_soon_threadsafe(self, *_: object) -> None:
+        raise RuntimeError("Event loop is closed")
+
+
+def test_a_probe_whose_loop_is_closed_is_left_to_the_next_call() -> None:
+    async def scenario() -> Limiter:
+        limiter = Limiter(8, breaker=Breaker(SOON), pace=Pace(rpm=60))
+        breaker = limiter.breaker
+        assert breaker is not None
+        breaker.state = "open"
+        slot = Slot(10)
+        granted = asyncio.get_running_loop().create_future()
+        limiter._waiters.append(_Waiter(0, 0, ClosedInTheMoment(), granted, slot))  # type: ignore[arg-type]
+        limiter._grant_waiters()
+        assert (breaker.state, limiter.in_flight, slot.sent_s) == ("open", 0, None)
+        async with asyncio.timeout(5):
+            await call(limiter)
+        assert breaker.state == "closed"
         return limiter
 
     limiter = asyncio.run(scenario())
