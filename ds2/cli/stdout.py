@@ -27,7 +27,7 @@ def checked_stdout() -> Iterator[None]:
         finally:
             _flush()
     except OSError as error:
-        if _takes_all():
+        if _takes_all(error):
             raise
         to_nowhere()
         raise untaken(error) from error
@@ -60,9 +60,16 @@ def _flush() -> None:
         to_nowhere()
 
 
-def _takes_all() -> bool:
-    """Return whether stdout is not what failed: it would fail again, for it keeps what it holds."""
+def _takes_all(error: OSError) -> bool:
+    """Return whether stdout is not what failed: it would fail again.
+
+    Where it is buffered it keeps what it could not write; else an empty line tells. An error about a
+    file by its name is that file's.
+    """
+    if error.filename is not None:
+        return True
     try:
+        sys.stdout.write("\n")
         sys.stdout.flush()
     except OSError:
         return False
