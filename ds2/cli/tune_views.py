@@ -14,6 +14,7 @@ import yaml
 from optimizers.tuning import Objective, Outcome, StudyPlan, Tried, choose, front
 from optimizers.tuning.catalog import policy_text
 from optimizers.tuning.results import Preference
+from optimizers.tuning.study import BARREN
 from signatures.errors import OutputError
 
 BEST_NAME = "best.yaml"
@@ -179,7 +180,7 @@ def write(path: Path, text: str) -> Path:
 
 def show(plan: StudyPlan, found: Mapping[str, Any], files: Sequence[Path]) -> None:
     """Print the Pareto table and what a reader should know."""
-    for line in [*_table(plan.objectives, found), "", *_notes(plan, found)]:
+    for line in [*_table(plan.objectives, found), "", *notes(plan, found)]:
         typer.echo(line)
     if files:
         typer.echo(f"Files: {', '.join(str(path) for path in files)}")
@@ -226,19 +227,30 @@ def _thinned(entries: Sequence[Any], chosen: int | None) -> list[Any]:
     ]
 
 
-def _notes(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
+def notes(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
+    """Return what a reader of the table should know: what counted, what did not, why nothing was chosen."""
     whole = len(found["front"])
     part = f"; {TRIALS_NAME} has all {whole} points" if whole > _ROWS else ""
-    notes = [f"{found['trials']:,} trials; above is the Pareto front of the feasible ones{part}."]
+    counted = f"{found['trials']:,}"
+    if found["trials"] < found["trials_wanted"]:
+        counted += f" of {found['trials_wanted']:,}"
+    front_of = f"above is the Pareto front of the feasible ones{part}."
+    said = [f"{counted} trials gave a result; {front_of}"]
     for name, parameter in found["baselines_outside_the_space"].items():
-        notes.append(f"The baseline {name} was not tried: {parameter} is outside the space.")
-    for reason, times in sorted(found["without_result"].items()):
-        notes.append(f"{times} trials gave no result: {reason}.")
+        said.append(f"The baseline {name} was not tried: {parameter} is outside the space.")
+    if failed := found["without_result"]:
+        why = ", ".join(f"{reason} ({times:,})" for reason, times in sorted(failed.items()))
+        said.append(
+            f"{sum(failed.values()):,} more gave none: {why}. They have numbers of their own, so that "
+            "those above go further than the count, and do not count towards --trials."
+        )
+        if found["trials"] < found["trials_wanted"] and not found["paused"]:
+            said.append(f"The study ended early: its last {BARREN} in a row gave none.")
     if found["chosen"] is None and found["trials"]:
         wanted = ", ".join(f"{name} of at least {least:g}" for name, least in plan.minima.items())
-        notes.append(f"No trial is feasible: none reached {wanted}. Ask for less, or tune longer.")
+        said.append(f"No trial is feasible: none reached {wanted}. Ask for less, or tune longer.")
     elif found["chosen"] is None:
-        notes.append("No trial gave a result, so nothing can be chosen.")
+        said.append("No trial gave a result, so nothing can be chosen.")
     if found["paused"]:
-        notes.append(f"Stopped: {found['paused']} Give the same command again to continue.")
-    return notes
+        said.append(f"Stopped: {found['paused']} Give the same command again to continue.")
+    return said

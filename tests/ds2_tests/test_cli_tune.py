@@ -12,6 +12,10 @@ import yaml
 from small_runs import go
 from test_cli_replay import recorded
 
+from ds2.cli.tune_views import document, notes
+from optimizers.tuning import Objective, Outcome, StudyPlan, Tried
+from optimizers.tuning.catalog import live_space
+
 Command = Callable[..., Any]
 NUMBER = ("--format", "number", "--repeats", 3)
 
@@ -40,6 +44,24 @@ def test_a_file_is_tuned_to_a_front_a_choice_and_pictures(ds2: Command, tmp_path
     assert found["chosen"]["precision"] == max(entry["precision"] for entry in found["front"])
     assert {entry["baseline"] for entry in found["baselines"]} == {"default", "paper"}
     assert set(found["importances"]) == {"precision", "samples_per_accepted"}
+
+
+def test_trials_without_a_result_are_told_apart_from_those_that_count(tmp_path: Path) -> None:
+    objectives = (Objective("q", True, "quality"), Objective("c", False, "cost"))
+    plan = StudyPlan(
+        name="s", folder=tmp_path, space=live_space({}), objectives=objectives, trials=25
+    )
+    tried = [
+        Tried(n, {"policy": "lead", "lead.by": 1, "lead.max": 3}, (0.9, n), {}, True)
+        for n in (0, 52)
+    ]
+    outcome = Outcome(tried, {"nothing was accepted": 38}, {}, {})
+    found = document(plan, outcome, tried[0], "balanced")
+    counted, failed, ended = notes(plan, found)
+    assert counted.startswith("2 of 25 trials gave a result; above is the Pareto front")
+    assert failed.startswith("38 more gave none: nothing was accepted (38). They have numbers of ")
+    assert "do not count towards --trials" in failed
+    assert ended == "The study ended early: its last 20 in a row gave none."
 
 
 def test_best_yaml_of_a_calibrated_policy_can_be_run(ds2: Command, tmp_path: Path) -> None:
