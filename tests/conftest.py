@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +22,10 @@ os.environ["DSPY_CACHEDIR"] = os.path.join(_HOME, "dspy")  # noqa: PTH118
 os.environ["HF_HOME"] = os.path.join(_HOME, "hf")  # noqa: PTH118
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Where Python may not keep what it compiled, each process that a test starts compiles it all anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Whoever runs the tests in the background has SIGINT ignored, and so would the commands they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 from hypothesis import settings  # noqa: E402
 
 # No deadline: a busy machine is no bug. Derandomized: a commit that was green stays green.
-settings.register_profile("ds2", deadline=None, derandomize=True)
+settings.register_profile("ds2", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("ds2")
 
 
