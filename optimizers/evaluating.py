@@ -137,7 +137,7 @@ class Scorer:
     enough: int
     told: Callable[[], None] = lambda: None
     outcomes: list[Outcome] = field(default_factory=list)
-    _by_candidate: dict[int, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    _by_candidate: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Scorer:
@@ -167,7 +167,7 @@ class Scorer:
             self.outcomes.append(outcome)
             self.progress.judged += 1
             if isinstance(outcome, Score):
-                of_candidate = self._by_candidate[prediction.get("candidate") or 0]
+                of_candidate = self._by_candidate[getattr(prediction, "candidate", "")]
                 of_candidate[str(example.inputs().toDict())] = outcome.value
                 self.progress.candidates = self.progress.earlier + len(self._by_candidate)
                 tried = self._by_candidate.values()

@@ -29,7 +29,7 @@ from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError, DS2Error
 from signatures.keywords import task_line
 from signatures.receipts import collect
-from signatures.records import KeywordOrigin
+from signatures.records import KeywordOrigin, content_id
 from signatures.task import AnswerFormat, TaskSpec
 
 STAGES = (
@@ -79,6 +79,23 @@ class Gate:
             self._changed.wait_for(lambda: self._inside == 0, timeout=wait_s)
 
 
+class StageOutcome(dspy.Prediction):
+    """The fields that a stage made; what is about the call is beside them, not among them.
+
+    DSPy shows a proposer all fields of an outcome: what changes from process to process, or says
+    nothing of the work, would make another prompt of it.
+
+    Args:
+        failed: why there is no outcome; None where there is one.
+        tokens: read and written for it; None where they are not known.
+        candidate: the id of the prompts that made it.
+    """
+
+    failed: str | None = None
+    tokens: int | None = None
+    candidate: str = ""
+
+
 class Stage(dspy.Module):
     """One stage as a program; `work` is what it does. Copies share the gate.
 
@@ -105,31 +122,31 @@ class Stage(dspy.Module):
         """Return the fields of the outcome of one example, given by name."""
         raise NotImplementedError
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
+    def forward(self, **inputs: Any) -> StageOutcome:
         """Return the outcome of one example, with `failed` (None, or why there is none)."""
         with self.gate:
-            outcome = run_sync(self.aforward(**inputs))
-        outcome["candidate"] = self.candidate
-        return outcome
+            return run_sync(self.aforward(**inputs))
 
     @property
-    def candidate(self) -> int:
-        """Return a number that tells these prompts from others within one process."""
-        return hash(
-            tuple((p.signature.instructions, str(p.demos)) for _, p in self.named_predictors())
-        )
+    def candidate(self) -> str:
+        """Return the id of these prompts, the same in every process."""
+        shown = [[p.signature.instructions, str(p.demos)] for _, p in self.named_predictors()]
+        return content_id(shown)
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, **inputs: Any) -> StageOutcome:
         """Return the same as `forward`."""
         with collect() as receipts:
             try:
-                fields = await self.work(**inputs)
+                outcome = StageOutcome(**await self.work(**inputs))
             except LMError as error:
-                return dspy.Prediction(failed=failure(error), tokens=None)
+                outcome = StageOutcome()
+                outcome.failed = failure(error)
+        outcome.candidate = self.candidate
         counts = [(r.input_tokens, r.output_tokens) for r in receipts]
         known = [sum(pair) for pair in counts if None not in pair]  # type: ignore[arg-type]
-        tokens = sum(known) if receipts and len(known) == len(counts) else None
-        return dspy.Prediction(**fields, failed=None, tokens=tokens)
+        whole = outcome.failed is None and receipts and len(known) == len(counts)
+        outcome.tokens = sum(known) if whole else None
+        return outcome
 
 
 def failure(error: LMError) -> str:
