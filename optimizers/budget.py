@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from optimizers.devsets import TRAIN, VAL, DevSet, split_devset
+from optimizers.cells import cells_of, names_cells
+from optimizers.devsets import DevSet, split_devset
 from optimizers.judge_metrics import JudgeMetric, ListMetric, PairMetric, QuestionMetric
 from optimizers.lists import LIST_DRAWS
 from optimizers.metrics import AnswerMetric, ChainMetric, InstructionMetric, KeywordMetric
 from optimizers.pairs import PAIR_DRAWS
 from optimizers.reference import REFERENCE_DRAWS
 from optimizers.search import Kind, most_runs
+from optimizers.sides import cuts
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError
 
@@ -75,18 +77,28 @@ def tried_on_rows(stage: str, devset: DevSet | None) -> bool:
     """Return whether the examples of a stage are the rows of the dev set; else they are made."""
     if stage == "keyword-judge":
         return is_labelled(stage, devset)
+    return stage in ON_ROWS or (stage != "keywords" and names_cells(devset))
+
+
+class Expected(NamedTuple):
+    """How many examples the three sides have, at most; `different` counts near-duplicates once."""
+
+    sizes: tuple[int, int, int]
+    different: tuple[int, int, int]
+
+
+def expected_sizes(stage: str, devset: DevSet | None, cells: int) -> Expected:
+    """Return how many examples there will be, without asking any model."""
     rows = devset.rows if devset is not None else ()
-    named = bool(rows) and all(row.level and len(row.keywords) in (1, 2) for row in rows)
-    return stage in ON_ROWS or (stage != "keywords" and named)
-
-
-def expected_sizes(stage: str, devset: DevSet | None, cells: int) -> tuple[int, int, int]:
-    """Return how many examples the three sides have, at most, without asking any model."""
-    if tried_on_rows(stage, devset):
-        train, val, test = split_devset(devset.rows if devset is not None else ())
-        return len(train), len(val), len(test)
-    first, second = round(TRAIN * cells), round((TRAIN + VAL) * cells)
-    return first, second - first, cells - second
+    if not tried_on_rows(stage, devset):
+        first, second = cuts(cells)
+        sizes = (first, second - first, cells - second)
+        return Expected(sizes, sizes)
+    if stage not in ON_ROWS and stage != "keyword-judge":
+        made = cells_of(rows)
+        return Expected(made.sizes, made.different)
+    split = split_devset(rows)
+    return Expected((len(split.train), len(split.val), len(split.test)), split.different)
 
 
 def price(

@@ -23,7 +23,7 @@ from optimizers.budget import (
     price,
     tried_on_rows,
 )
-from optimizers.devsets import DevSet
+from optimizers.devsets import DevSet, listed
 from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
 from optimizers.examples import CELLS, make_examples
 from optimizers.judges import JudgePrompts, judged_by, refuse_idle
@@ -50,7 +50,7 @@ from optimizers.search import (
     refuse_small,
 )
 from optimizers.search import search as run_search
-from optimizers.sides import Examples
+from optimizers.sides import Examples, alike
 from optimizers.stages import STAGES, Gate, SearchStopped, Stage, stage_of
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError, StageError
@@ -116,6 +116,7 @@ class Compiled:
         after: the new prompts on it.
         gain: their difference with its interval; None where too little was scored.
         sizes: examples of the three sides.
+        different: the same, those that ask nearly the same counted once.
         price: what it was to cost, in calls.
         metric: the metric's name.
         metric_id: the hash of what the metric is.
@@ -132,6 +133,7 @@ class Compiled:
     after: Evaluation
     gain: Interval | None
     sizes: tuple[int, int, int]
+    different: tuple[int, int, int]
     price: Price
     metric: str
     metric_id: str
@@ -196,9 +198,9 @@ def check_job(job: Job) -> Price:
     if job.judge_prompts is not None:
         judges = judged_by(job.stage, job.program, labelled=job.labelled)
         refuse_idle(job.judge_prompts, job.stage, judges)
-    sizes = expected_sizes(job.stage, job.devset, job.cells)
-    refuse_small(kind, sizes, _source(job), more=_more(job))
-    return _price(job, kind, sizes)
+    expected = expected_sizes(job.stage, job.devset, job.cells)
+    refuse_small(kind, expected.different, _source(job), more=_more(job))
+    return _price(job, kind, expected.sizes)
 
 
 def compile_stage(
@@ -307,7 +309,7 @@ class _Work:
             seed=job.seed,
             prompts=job.judge_prompts,
         )
-        refuse_small(self.kind, made.sizes, _source(job), more=_more(job))
+        refuse_small(self.kind, made.different, _source(job), more=_more(job))
         train = list(made.train)
         random.Random(f"{job.seed}/train").shuffle(train)
         return made._replace(train=tuple(train))
@@ -373,8 +375,9 @@ class _Work:
             program=compiled,
             before=before,
             after=after,
-            gain=difference(before, after, seed=self.job.seed),
+            gain=difference(before, after, alike=alike(examples.test), seed=self.job.seed),
             sizes=examples.sizes,
+            different=examples.different,
             price=cost,
             metric=metric.name,
             metric_id=content_id([METRICS_VERSION, type(metric).__name__, metric.name, floor]),
@@ -444,6 +447,13 @@ def _with_notices(result: Compiled, job: Job, examples: Examples) -> Compiled:
     return replace(result, notices=tuple(_notices(result, job, examples)))
 
 
+def _left_out(devset: DevSet | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    if devset is not None and devset.unreadable:
+        yield devset.unreadable, "their answers unreadable"
+    if devset is not None and devset.repeated:
+        yield devset.repeated, "the same as earlier ones"
+
+
 def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
     yield from examples.notices
     devset = job.devset
@@ -453,10 +463,8 @@ def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
             f"The dev set is self-labelled ({devset.labelled_by}): the score is agreement with those "
             "labels, not accuracy."
         )
-    if devset is not None and devset.unreadable:
-        more = len(devset.unreadable) - 3
-        shown = "; ".join(devset.unreadable[:3]) + (f"; and {more} more" if more > 0 else "")
-        yield f"{len(devset.unreadable)} dev rows were left out, their answers unreadable: {shown}."
+    for rows, why in _left_out(devset):
+        yield f"{len(rows)} dev rows were left out, {why}: {listed(rows)}."
     if not result.diff:
         yield f"{job.optimizer} found nothing better than the prompts it began with."
     if result.candidates < 2 and job.optimizer != "bootstrap":

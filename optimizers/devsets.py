@@ -4,7 +4,8 @@ A set of keyword lists, for the judge of keywords, has no questions; its rows ar
 
 A set is split into train, val and test by a hash of the question, so that a question keeps its side
 when rows are added; near-duplicates (`optimizers.similarity`) are kept on one side, that of the
-smallest hash among them. What is optimised on train and val is judged on test.
+smallest hash among them. What is optimised on train and val is judged on test. A row that repeats another
+is dropped, for it says nothing more; rows that contradict each other are refused.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class DevSet:
         labelled_by: who gave the answers, where the source says so: a self-labelled set holds what a
             model answered most often, not what is right.
         unreadable: the rows left out because their answer cannot be read: `dev.jsonl, line 3: ...`.
+        repeated: the rows left out because another one is the same: `dev.jsonl, line 3`.
     """
 
     source: str
@@ -97,6 +99,7 @@ class DevSet:
     labelled: bool
     labelled_by: str = ""
     unreadable: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
 
     @property
     def paired(self) -> bool:
@@ -131,6 +134,12 @@ class Split(NamedTuple):
     val: tuple[DevRow, ...]
     test: tuple[DevRow, ...]
 
+    @property
+    def different(self) -> tuple[int, int, int]:
+        """Return how many rows each side has, near-duplicates counted once."""
+        train, val, test = (len(set(clusters([_asked(row) for row in side]))) for side in self)
+        return train, val, test
+
 
 def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | None = None) -> DevSet:
     """Return the dev set in `source`, its answers read in the task's format.
@@ -140,8 +149,8 @@ def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | Non
         columns: what our columns are called there, such as `{"question": "prompt"}`.
 
     Raises:
-        ConfigError: the source or a column is missing, a row has no question, or more than a tenth
-            of the answers cannot be read (which ones).
+        ConfigError: the source or a column is missing, a row has no question, more than a tenth of
+            the answers cannot be read, or rows contradict each other (which ones).
     """
     rows = read_rows(source)
     names = _names(source, rows, task, columns or {})
@@ -156,9 +165,10 @@ def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | Non
         refuse(
             source,
             f"hold answers that read as {task.answer.kind.value}, nine tenths of them at least",
-            _listed(unreadable),
+            listed(unreadable),
             f"Mend the {len(unreadable)} rows, or name another column with --columns answer=NAME.",
         )
+    kept, repeated = _distinct(source, kept)
     by = {str(row.values.get(names["labelled_by"]) or "") for row in rows}
     return DevSet(
         source=source,
@@ -166,7 +176,49 @@ def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | Non
         labelled="answer" in names and all(row.key is not None for row in kept),
         labelled_by="; ".join(sorted(by - {""})),
         unreadable=tuple(unreadable),
+        repeated=repeated,
     )
+
+
+def _distinct(source: str, rows: Sequence[DevRow]) -> tuple[list[DevRow], tuple[str, ...]]:
+    """Return the rows without those that repeat an earlier one, and where the repeats stand.
+
+    Raises:
+        ConfigError: rows that ask the same are labelled otherwise.
+    """
+    first: dict[tuple[Any, ...], DevRow] = {}
+    kept, repeated, against = [], [], []
+    for row in rows:
+        one = first.setdefault(_asks(row), row)
+        if one is row:
+            kept.append(row)
+        elif any(None not in said and len(set(said)) > 1 for said in _labels(one, row)):
+            against.append(f"{row.where} against {one.where}")
+        elif row.keywords == one.keywords:
+            repeated.append(row.where)
+        else:
+            kept.append(row)
+    if against:
+        refuse(
+            source,
+            "say one thing of the same question",
+            listed(against),
+            f"Mend or remove those {len(against)} rows, or the ones that they contradict.",
+        )
+    return kept, tuple(repeated)
+
+
+def _asks(row: DevRow) -> tuple[Any, ...]:
+    """Return what a row is labelled for; two with the same must have the same labels."""
+    if row.faults is not None:
+        return row.faults.wanted, row.keywords
+    return row.context, row.question, row.options, row.pair, row.keywords if row.check else None
+
+
+def _labels(one: DevRow, other: DevRow) -> list[tuple[Any, Any]]:
+    """Return the labels of two rows, kind by kind."""
+    pairs = ((r.key, r.level, r.same, r.check, r.faults) for r in (one, other))
+    return list(zip(*pairs, strict=True))
 
 
 def split_devset(rows: Sequence[DevRow]) -> Split:
@@ -209,7 +261,7 @@ def refuse_overlap(
     index = NearIndex(texts)
     shared = [row.where for row in devset.rows if row.question and index.near(row.question)]
     if shared:
-        shown = _listed(shared)
+        shown = listed(shared)
         raise ConfigError.rule(
             "Checking the dev set against the benchmark failed",
             unit=devset.source,
@@ -321,7 +373,7 @@ def _level(source: str, row: RowAt, value: Any) -> BloomLevel | None:
     return BloomLevel(named)
 
 
-def _listed(places: Sequence[str]) -> str:
+def listed(places: Sequence[str]) -> str:
     """Return as many as fit into what a message shows of a value, one at least, and how many more."""
     shown = [places[0]]
     for place in places[1:_SHOWN]:

@@ -10,12 +10,12 @@ on order.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import dspy
 
+from optimizers.cells import asked_lists, cells_of, drawn_cells, names_cells
 from optimizers.devsets import DevRow, DevSet, split_devset
 from optimizers.judge_examples import (
     drawn_list_examples,
@@ -25,17 +25,14 @@ from optimizers.judge_examples import (
     question_examples,
 )
 from optimizers.judges import JudgePrompts, Judges
-from optimizers.lists import LIST_SIZE, draw_lists
+from optimizers.lists import draw_lists
 from optimizers.metrics import reference_answers
-from optimizers.sides import Examples, sides_of
+from optimizers.sides import Examples
 from programs.synthesis import DS2Instruct
-from signatures.bloom import LEVELS
 from signatures.errors import ConfigError
-from signatures.records import KeywordOrigin
 
 CELLS = 60
 BANK = 24
-SEEDS = 4
 
 
 def make_examples(
@@ -84,17 +81,10 @@ def make_examples(
                 program, draw_lists(program, bank, cells, seed), judge, judges
             )
         case "keywords":
-            return _lists(_bank(program, devset, seed), cells, seed)
-    found = _cells(devset)
-    if found is not None:
-        return found
-    bank = _bank(program, None, seed)
-    rng = random.Random(f"{seed}/cells")
-    made = []
-    for number in range(cells):
-        words = rng.sample(bank, min(len(bank), 2 if rng.random() < 0.4 else 1))
-        made.append(_cell(words, LEVELS[number % len(LEVELS)].value, number))
-    return sides_of(made)
+            return asked_lists(_bank(program, devset, seed), cells, seed)
+    if devset is not None and names_cells(devset):
+        return cells_of(devset.rows)
+    return drawn_cells(_bank(program, None, seed), cells, seed)
 
 
 def _required(devset: DevSet | None, stage: str, what: str) -> DevSet:
@@ -143,41 +133,8 @@ def _asked(row: DevRow) -> dict[str, Any]:
     return asked
 
 
-def _cells(devset: DevSet | None) -> Examples | None:
-    rows = devset.rows if devset is not None else ()
-    if not rows or not all(row.level and len(row.keywords) in (1, 2) for row in rows):
-        return None
-
-    def cell(row: DevRow) -> dspy.Example:
-        return _cell(list(row.keywords), str(row.level), 0)
-
-    return Examples(*(tuple(map(cell, side)) for side in split_devset(rows)))
-
-
-def _cell(words: list[str], level: str, visit: int) -> dspy.Example:
-    return dspy.Example(keywords=words, level=level, visit=visit).with_inputs(
-        "keywords", "level", "visit"
-    )
-
-
 def _bank(program: DS2Instruct, devset: DevSet | None, seed: int) -> list[str]:
     named = [word for row in (devset.rows if devset else ()) for word in row.keywords]
     if len(set(named)) >= BANK // 2:
         return sorted(set(named))
     return [keyword.text for keyword in program.expand(BANK, seed).bank]
-
-
-def _lists(bank: list[str], cells: int, seed: int) -> Examples:
-    """Return lists to ask for: a third each of core, prerequisite and advanced keywords."""
-    rng = random.Random(f"{seed}/lists")
-    made = []
-    for number in range(cells):
-        origin = list(KeywordOrigin)[number % 3]
-        seeds = [] if origin is KeywordOrigin.CORE else rng.sample(bank, min(SEEDS, len(bank)))
-        rest = [word for word in bank if word not in seeds]
-        known = [] if origin is KeywordOrigin.CORE else rng.sample(rest, len(rest) // 3)
-        example = dspy.Example(
-            origin=origin.value, seeds=seeds, known=known, count=LIST_SIZE, number=number
-        )
-        made.append(example.with_inputs("origin", "seeds", "known", "count", "number"))
-    return sides_of(made)

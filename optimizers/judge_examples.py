@@ -137,7 +137,8 @@ def drawn_list_examples(
         notices.append(f"{unsure} keywords without a majority among the verdicts do not count.")
     if len(labelled) < len(made):
         notices.append(f"{len(made) - len(labelled)} lists without any verdict left out.")
-    return sides_of(labelled)._replace(notices=tuple(notices))
+    sides = sides_of(labelled)
+    return sides._replace(notices=(*sides.notices, *notices))
 
 
 def _faults(wanted: str, keywords: Sequence[str], faults: Sequence[str | None]) -> dspy.Example:

@@ -127,29 +127,52 @@ def refuse_unscored(outcomes: Sequence[Outcome], what: str) -> None:
 
 
 def difference(
-    before: Evaluation, after: Evaluation, *, seed: int = 0, resamples: int = RESAMPLES
+    before: Evaluation,
+    after: Evaluation,
+    *,
+    alike: Sequence[int] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Interval | None:
     """Return the mean gain of `after` over `before` on the same examples, with its 95 % interval.
 
-    Rule: examples scored on both sides are paired. Their mean differences are resampled with
-    replacement (`resamples` times, seeded) and the percentiles taken, expanded for small samples so that
-    they are as wide as Student's interval would be: a' = Phi(-sqrt(n / (n - 1)) t(a / 2, n - 1)).
-    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap, section 5.3.
+    Rule: examples scored on both sides are paired. Their differences are resampled with replacement,
+    all examples that ask nearly the same as one (`resamples` times, seeded), and the percentiles of
+    the means taken, expanded for small samples so that they are as wide as Student's interval would be
+    with n such clusters: a' = Phi(-sqrt(n / (n - 1)) t(a / 2, n - 1)).
+    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap, section 5.3; clusters as
+    the unit: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
+
+    Args:
+        before: the one side.
+        after: the other, on the same examples.
+        alike: for each example the cluster that it is of; None where all are different.
+        seed: of the resampling.
+        resamples: how many.
 
     Returns:
-        None with fewer than two examples that were scored on both sides.
+        None with fewer than two clusters that were scored on both sides.
     """
-    pairs = zip(before.values, after.values, strict=True)
-    gains = [new - old for old, new in pairs if old is not None and new is not None]
+    of = range(len(before.values)) if alike is None else alike
+    gains: dict[int, list[float]] = {}
+    for old, new, cluster in zip(before.values, after.values, of, strict=True):
+        if old is not None and new is not None:
+            gains.setdefault(cluster, []).append(new - old)
     count = len(gains)
     if count < 2:
         return None
+    sums = [(sum(found), len(found)) for found in gains.values()]
     rng = random.Random(f"difference/{seed}")
-    means = sorted(fmean(rng.choices(gains, k=count)) for _ in range(resamples))
+    means = sorted(_mean(rng.choices(sums, k=count)) for _ in range(resamples))
     tail = NormalDist().cdf(-sqrt(count / (count - 1)) * _student((1 + LEVEL) / 2, count - 1))
     low = means[max(0, floor(tail * resamples))]
     high = means[min(resamples - 1, ceil((1 - tail) * resamples) - 1)]
-    return Interval(fmean(gains), low, high)
+    return Interval(_mean(sums), low, high)
+
+
+def _mean(sums: Sequence[tuple[float, int]]) -> float:
+    """Return the mean over all examples of some clusters, given by their sums and sizes."""
+    return sum(total for total, _ in sums) / sum(size for _, size in sums)
 
 
 def _student(probability: float, freedom: int) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optimizers.evaluating import Progress
 
 EVERY_S = 0.2
+SIDES = ("train", "val", "test")
 
 
 class CompileWatcher:
@@ -93,7 +94,8 @@ def manifest(
             "self_labelled": bool(devset.labelled_by) or None,
             "labelled_by": devset.labelled_by or None,
         },
-        "examples": dict(zip(("train", "val", "test"), compiled.sizes, strict=True)),
+        "examples": dict(zip(SIDES, compiled.sizes, strict=True)),
+        "different_examples": dict(zip(SIDES, compiled.different, strict=True)),
         "metric": {"name": compiled.metric, "id": compiled.metric_id},
         "judge_program": None
         if judges is None
@@ -152,7 +154,6 @@ def verdict(compiled: Compiled) -> str:
 
 
 def _lines(job: Job, compiled: Compiled, said: dict[str, Any]) -> list[tuple[str, str, str]]:
-    train, val, test = compiled.sizes
     before, after, gain = compiled.before.score, compiled.after.score, compiled.gain
     tokens = said["tokens"]["input"] + said["tokens"]["output"]
     parts = ", ".join(f"{part} {calls:,}" for part, calls in said["by_part"].items())
@@ -160,7 +161,7 @@ def _lines(job: Job, compiled: Compiled, said: dict[str, Any]) -> list[tuple[str
     interval = "" if gain is None else f"95 % interval {gain.low:+.3f} to {gain.high:+.3f}"
     rows = [
         ("stage", job.stage, f"{job.optimizer}, {compiled.candidates} prompts tried"),
-        ("examples", str(train + val + test), f"train {train}, val {val}, test {test}"),
+        ("examples", str(sum(compiled.sizes)), _sides(compiled)),
         ("score before", _number(before), f"held-out: {compiled.metric}"),
         ("score after", _number(after), f"{job.repeats} draws of each test example"),
         ("difference", shown, interval),
@@ -176,6 +177,13 @@ def _lines(job: Job, compiled: Compiled, said: dict[str, Any]) -> list[tuple[str
         ("time", f"{said['wall_s']:.1f} s", ""),
     ]
     return rows
+
+
+def _sides(compiled: Compiled) -> str:
+    said = ", ".join(f"{name} {n}" for name, n in zip(SIDES, compiled.sizes, strict=True))
+    if compiled.different == compiled.sizes:
+        return said
+    return f"{said}; near-duplicates counted once {', '.join(map(str, compiled.different))}"
 
 
 def _number(value: float | None) -> str:

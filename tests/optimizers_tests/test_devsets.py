@@ -326,3 +326,40 @@ def test_real_dev_sets_are_read_and_split(task: Any, file: str, count: int) -> N
     assert all(len(side) > 0.15 * count for side in split)
     if task is GSM8K:
         refuse_overlap(found, str(SHARED / "gsm8k/test.jsonl"))
+
+
+def test_a_row_that_repeats_another_is_left_out_and_named(tmp_path: Path) -> None:
+    rows = [{"question": "2 + 2?", "answer": "4"}, {"question": "3 + 3?", "answer": "6"}]
+    found = load_devset(jsonl(tmp_path / "d.jsonl", *rows, *rows[:1], rows[0]), GSM8K)
+    assert (len(found.rows), found.repeated) == (2, ("d.jsonl, line 3", "d.jsonl, line 4"))
+
+
+def test_the_same_question_for_other_keywords_is_no_repeat(tmp_path: Path) -> None:
+    rows = [{"question": "2 + 2?", "answer": "4", "keywords": [word]} for word in ("sum", "four")]
+    found = load_devset(jsonl(tmp_path / "d.jsonl", *rows), GSM8K)
+    assert (len(found.rows), found.repeated) == (2, ())
+    assert sorted(split_devset(found.rows).different) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"answer": "4"}, {"answer": "5"}),
+        ({"level": "apply"}, {"level": "create"}),
+        (
+            {"first": "4", "second": "four", "same": "yes"},
+            {"first": "4", "second": "four", "same": "no"},
+        ),
+        (
+            {"keywords": ["sum"], "keywords_used": "all", "self_contained": "yes"},
+            {"keywords": ["sum"], "keywords_used": "none", "self_contained": "yes"},
+        ),
+    ],
+    ids=["answer", "level", "same", "verdicts"],
+)
+def test_rows_that_contradict_each_other_are_refused_and_named(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    rows = [{"question": "2 + 2?", **labels} for labels in (first, second)]
+    with pytest.raises(ConfigError, match=r"one thing.*d.jsonl, line 2 against d.jsonl, line 1"):
+        load_devset(jsonl(tmp_path / "d.jsonl", *rows), GSM8K)

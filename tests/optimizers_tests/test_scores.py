@@ -100,3 +100,21 @@ def test_where_there_is_no_gain_one_is_claimed_no_more_often_than_the_level_says
 
 def test_the_normal_limit_is_the_normal_quantile() -> None:
     assert _student(0.975, 10**6) == pytest.approx(NormalDist().inv_cdf(0.975), rel=1e-5)
+
+
+def test_what_asks_the_same_is_resampled_as_one() -> None:
+    rng = random.Random(2)
+    old, new = ([rng.random() for _ in range(9)] for _ in range(2))
+    alone = difference(scored(*old), scored(*new), resamples=200)
+    copies = [place for place in range(9) for _ in range(4)]
+    times4 = [[side[place] for place in copies] for side in (old, new)]
+    together = difference(*(scored(*side) for side in times4), alike=copies, resamples=200)
+    assert together == pytest.approx(alone)
+    apart = difference(*(scored(*side) for side in times4), resamples=200)
+    assert alone is not None
+    assert apart is not None
+    assert apart.high - apart.low < 0.7 * (alone.high - alone.low)
+
+
+def test_one_question_over_and_over_is_no_sample() -> None:
+    assert difference(scored(0.0, 0.0), scored(1.0, 1.0), alike=(0, 0)) is None
