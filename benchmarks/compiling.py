@@ -54,7 +54,7 @@ from optimizers.evaluating import evaluate
 from optimizers.examples import make_examples
 from optimizers.labels import ListLabel, QuestionLabel
 from optimizers.lists import draw_lists
-from optimizers.metrics import ChainMetric, Metric, metric_for
+from optimizers.metrics import ChainMetric, Metric, held_out, metric_for
 from optimizers.quiet import quiet
 from optimizers.scores import LEVEL
 from optimizers.search import MAX_DEMOS, OPTIMIZERS, Models
@@ -217,11 +217,12 @@ def gap(stage: str, dev: DevSet, seed: int = 0) -> Gap:
         if isinstance(metric, ChainMetric):
             on_val = evaluate(stage_of(plain, stage), examples.val, metric, threads=8)
             metric.compare_with(on_val.part("right"), on_val.part("tokens"))
-        before = evaluate(stage_of(plain, stage), examples.test, metric, threads=8, repeats=3)
+        last = held_out(metric, dev)
+        before = evaluate(stage_of(plain, stage), examples.test, last, threads=8, repeats=3)
         scores = []
         for demos in (0, MAX_DEMOS):
             written = stage_of(by_hand(stage, demos, metric, examples.train), stage)
-            found = evaluate(written, examples.test, metric, threads=8, repeats=3)
+            found = evaluate(written, examples.test, last, threads=8, repeats=3)
             scores.append(found.score or 0.0)
     return Gap(before.score or 0.0, max(scores))
 

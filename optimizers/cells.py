@@ -17,7 +17,8 @@ from signatures.bloom import LEVELS
 from signatures.records import KeywordOrigin
 
 SEEDS = 4
-FEWEST_CORE = 4  # keywords of a core list at least: each asks for one more than the one before
+CORE_SIZES = range(4, 24)  # of a core list: each asks for one keyword more than the one before
+_EITHER_WAY = (KeywordOrigin.PREREQUISITE, KeywordOrigin.ADVANCED)
 _TRIES = 50  # at an example that asks what no other does
 
 
@@ -46,17 +47,18 @@ def drawn_cells(bank: Sequence[str], count: int, seed: int) -> Examples:
 def asked_lists(bank: Sequence[str], count: int, seed: int) -> Examples:
     """Return lists to ask for: a third each of core, prerequisite and advanced keywords.
 
-    Of a core list nothing but the length can be asked otherwise, so that each has its own.
+    Of a core list nothing but the length can be asked otherwise, so that each has its own, and there are
+    twenty at most.
     """
     rng = random.Random(f"{seed}/lists")
 
     def draw(number: int) -> dspy.Example:
-        origin = list(KeywordOrigin)[number % 3]
-        core = origin is KeywordOrigin.CORE
+        core = number % 3 == 0 and number // 3 < len(CORE_SIZES)
+        origin = KeywordOrigin.CORE if core else _EITHER_WAY[number % 2]
         seeds = [] if core else rng.sample(bank, min(SEEDS, len(bank)))
         rest = [word for word in bank if word not in seeds]
         known = [] if core else rng.sample(rest, len(rest) // 3)
-        wanted = FEWEST_CORE + number // 3 if core else LIST_SIZE
+        wanted = CORE_SIZES[number // 3] if core else LIST_SIZE
         example = dspy.Example(
             origin=origin.value, seeds=seeds, known=known, count=wanted, number=number
         )

@@ -33,6 +33,7 @@ from optimizers.metrics import (
     PLAIN_CHAIN,
     ChainMetric,
     Metric,
+    held_out,
     metric_for,
 )
 from optimizers.prompt_diff import prompt_diff
@@ -283,7 +284,8 @@ class _Work:
         if isinstance(metric, ChainMetric):
             metric.compare_with(on_val.part("right"), on_val.part("tokens"))
             plain = PLAIN_CHAIN if metric.plain_ratio else plain
-        before = self._evaluate(self.stage, examples.test, metric, job.repeats)
+        last = held_out(metric, job.devset)
+        before = self._evaluate(self.stage, examples.test, last, job.repeats)
         before.require_scored("the plain prompts")
         cost = _price(job, self.kind, examples.sizes)
         parts = branches(self.stage, examples, self.kind)
@@ -294,7 +296,7 @@ class _Work:
         found = together(self.stage, made)
         refuse_unscored(self.outcomes, "the candidates")
         self._phase("held-out score")
-        after = self._evaluate(found, examples.test, metric, job.repeats)
+        after = self._evaluate(found, examples.test, last, job.repeats)
         after.require_scored("the compiled prompts")
         return self._compiled(examples, cost, metric, found, before, after)
 

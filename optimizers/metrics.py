@@ -1,8 +1,8 @@
 """Dev metrics: what is good about the outcome of a stage, from 0 to 1, with feedback in words.
 
-- keywords: the share of the keywords asked for that are new, on the task, of the right direction and
-  of the right grain; where dev questions are known, a tenth of the score is how many of them the
-  list touches.
+- keywords: the share of the keywords asked for that are new (in no demo that was shown either), on the
+  task, of the right direction and of the right grain; where dev questions are known, a tenth of the
+  score is how many of them the list touches.
 - instructions: the product of these, for a question must meet all demands at once: the level that a
   blind judge reads is the one asked for; the keywords are used (half for one of two); self-contained;
   answerable (agreement of a small vote); new; and where there are options, that the vote finds one
@@ -20,12 +20,13 @@ judges may be handed in (`judges.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import prod
 from typing import Any, Protocol
 
 import dspy
 
-from optimizers.devsets import DevRow, DevSet
+from optimizers.devsets import DevRow, DevSet, split_devset
 from optimizers.judge_metrics import JudgeMetric, list_metric, pair_metric, question_metric
 from optimizers.judges import JudgePrompts, Judges
 from optimizers.reference import REFERENCE_DRAWS
@@ -42,7 +43,7 @@ from signatures.records import Instruction, KeywordOrigin, Vote
 from signatures.task import AnswerKind
 
 # Part of a compiled program's manifest: raise it when a metric would score an outcome otherwise.
-METRICS_VERSION = 1
+METRICS_VERSION = 2
 
 SMALL_VOTE = 3
 CHECK_DRAWS = 5
@@ -90,9 +91,19 @@ class KeywordMetric:
         self.task = program.task
         self.lm = _apart(lm)
         self.judge = judges.keyword
-        self._questions = [set(folded(question).split()) for question in questions]
+        self._know(questions)
         coverage = ", and coverage" if questions else ""
         self.name = f"good keywords of those asked for{coverage}{judges.note}"
+
+    def of_questions(self, questions: Sequence[str]) -> KeywordMetric:
+        """Return this metric with other dev questions."""
+        other = copy(self)
+        other._know(questions)
+        return other
+
+    def _know(self, questions: Sequence[str]) -> None:
+        self.questions = tuple(questions)
+        self._words = [set(folded(question).split()) for question in questions]
 
     def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:
         """Return the score of one list."""
@@ -103,13 +114,17 @@ class KeywordMetric:
         if not listed:
             return Score(0.0, "The reply held no list of keywords in the form asked for.")
         english = self.task.english
-        seen = {keyword_key(text, english=english) for text in (*example.known, *example.seeds)}
+        # What a demo says is no find of the prompt that shows it.
+        known = (*example.known, *example.seeds, *outcome.shown)
+        seen = {keyword_key(text, english=english) for text in known}
         new = []
         for text in listed:
             key = keyword_key(text, english=english)
             if key not in seen:
                 seen.add(key)
                 new.append(text)
+        if not new:
+            return Score(0.0, "All of them were known already or stood in a demo.", {"new": 0.0})
         wanted = wanted_line(KeywordOrigin(example.origin), example.seeds)
         with dspy.context(lm=self.lm):
             verdict = self.judge(task=task_line(self.task), wanted=wanted, keywords=new)
@@ -132,19 +147,19 @@ class KeywordMetric:
         share *= len(good) / listed if listed > example.count else 1.0
         parts = {"good": share, "new": len(new) / listed}
         value = share
-        if self._questions:
+        if self.questions:
             parts["coverage"] = self._coverage(good)
             value = (1 - _COVERAGE) * share + _COVERAGE * parts["coverage"]
         said = [f"{', '.join(map(str, texts))}: {why}." for why, texts in faults.items() if texts]
         if len(new) < listed:
-            said.append(f"{listed - len(new)} were known already or stood twice.")
+            said.append(f"{listed - len(new)} were known already, stood in a demo or stood twice.")
         if len(new) < example.count:
             said.append(f"{example.count} were asked for, {len(new)} were new.")
         return Score(value, " ".join(said) or "All keywords are new and fit.", parts)
 
     def _coverage(self, keywords: Sequence[str]) -> float:
         words = {word for text in keywords for word in folded(text).split() if len(word) > 3}
-        return sum(bool(words & question) for question in self._questions) / len(self._questions)
+        return sum(bool(words & question) for question in self._words) / len(self._words)
 
 
 class InstructionMetric:
@@ -172,8 +187,18 @@ class InstructionMetric:
         self.levels = judges.level
         self.questions = judges.question
         self.vote = judges.in_vote(plain_vote(program, SMALL_VOTE))
-        self._known = NearIndex(known)
+        self._know(known)
         self.name = f"level by a blind judge, demands, agreement of {SMALL_VOTE} draws{judges.note}"
+
+    def of_questions(self, known: Sequence[str]) -> InstructionMetric:
+        """Return this metric with other known questions."""
+        other = copy(self)
+        other._know(known)
+        return other
+
+    def _know(self, questions: Sequence[str]) -> None:
+        self.known = tuple(questions)
+        self._known = NearIndex(questions)
 
     def score(self, example: dspy.Example, outcome: dspy.Prediction) -> Outcome:  # noqa: ARG002
         """Return the score of one instruction; an unusable one is 0."""
@@ -340,7 +365,9 @@ def metric_for(
     min_precision: float = MIN_PRECISION,
     prompts: JudgePrompts | None = None,
 ) -> Metric:
-    """Return the metric of a stage; judges and checks of it use the language model `judge`.
+    """Return the metric that a stage is searched by; its judges and checks use the model `judge`.
+
+    Of the dev questions it knows those of train and val; `held_out` returns the one of the test side.
 
     Args:
         stage: one of `optimizers.stages.STAGES`.
@@ -351,7 +378,7 @@ def metric_for(
         prompts: of judges that were compiled; None for those that are written.
     """
     judges = Judges(program, prompts)
-    questions = [row.question for row in devset.rows] if devset is not None else []
+    questions = _questions_of(devset, "train", "val")
     match stage:
         case "keywords":
             return KeywordMetric(program, judge, questions, judges)
@@ -370,6 +397,24 @@ def metric_for(
         case "chain":
             return ChainMetric(program, judge, min_precision=min_precision, judges=judges)
     raise ValueError(f"no metric for {stage!r}")
+
+
+def held_out(metric: Metric, devset: DevSet | None) -> Metric:
+    """Return a metric as it judges the test side.
+
+    A keyword list is to touch questions of the test side, which no search has climbed by; an
+    instruction is to repeat no dev question at all.
+    """
+    if isinstance(metric, KeywordMetric):
+        return metric.of_questions(_questions_of(devset, "test"))
+    if isinstance(metric, InstructionMetric):
+        return metric.of_questions(_questions_of(devset, "train", "val", "test"))
+    return metric
+
+
+def _questions_of(devset: DevSet | None, *sides: str) -> list[str]:
+    split = split_devset(() if devset is None else devset.rows)
+    return [row.question for side in sides for row in getattr(split, side) if row.question]
 
 
 def answer_metric(devset: DevSet, note: str = "") -> AnswerMetric:

@@ -182,12 +182,14 @@ class KeywordStage(Stage):
     async def work(
         self, *, origin: str, seeds: Sequence[str], known: Sequence[str], count: int, number: int
     ) -> dict[str, Any]:
-        """Return `texts`, the list as it was drawn."""
+        """Return `texts`, the list as it was drawn, and the keywords of the demos that were `shown`."""
         ask = Ask(KeywordOrigin(origin), tuple(seeds), 0, 0)
         temperature = self.keywords.temperature
         config = call_config(self.keywords, sample=number, temperature=temperature)
         _, texts = await self.keywords.draw(ask, count, ", ".join(known), config)
-        return {"texts": tuple(texts)}
+        predictor = self.keywords.predictor_of(ask)
+        shown = [text for demo in predictor.demos for text in demo.get("keywords") or ()]
+        return {"texts": tuple(texts), "shown": tuple(map(str, shown))}
 
 
 class InstructionStage(Stage):

@@ -343,15 +343,19 @@ class KeywordExpansion(dspy.Module):
             else f"It was asked {TRIES} times; try a stronger model, or `ds2 check` for its adapter.",
         )
 
-    async def draw(
-        self, ask: Ask, count: int, known: str, config: dict[str, Any], words: str = ""
-    ) -> tuple[Drawn, list[str]]:
-        """Return one list as it was drawn, empty where the reply holds none; `words` as in `once`."""
-        predict = {
+    def predictor_of(self, ask: Ask) -> dspy.Predict:
+        """Return the predictor that a list of this kind is asked of."""
+        return {
             KeywordOrigin.CORE: self.core,
             KeywordOrigin.PREREQUISITE: self.prerequisites,
             KeywordOrigin.RETRIEVED: self.extract,
         }.get(ask.origin, self.advanced)
+
+    async def draw(
+        self, ask: Ask, count: int, known: str, config: dict[str, Any], words: str = ""
+    ) -> tuple[Drawn, list[str]]:
+        """Return one list as it was drawn, empty where the reply holds none; `words` as in `once`."""
+        predict = self.predictor_of(ask)
         inputs: dict[str, Any] = {
             "task": task_line(self.task),
             "language": self.task.language,

@@ -33,6 +33,9 @@ def test_core_lists_stand_on_all_sides_and_differ_in_their_length() -> None:
         assert {e.origin for e in side} == {"core", "prerequisite", "advanced"}
     core = [e.count for side in found[:3] for e in side if e.origin == "core"]
     assert sorted(core) == list(range(4, 24))
+    more = asked_lists(BANK, 200, 0)
+    origins = Counter(e.origin for side in more[:3] for e in side)
+    assert origins == {"core": 20, "prerequisite": 90, "advanced": 90}
 
 
 def test_a_bank_that_is_too_small_gives_fewer_cells() -> None:

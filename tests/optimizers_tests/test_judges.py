@@ -47,7 +47,7 @@ def asked_of_the_judge(judges: Judges | None, base: DS2Instruct) -> str:
     metric = KeywordMetric(base, lm(script.backend()), judges=judges)
     example = dspy.Example(origin="core", seeds=[], known=[], count=1)
     with dspy.context(adapter=adapter()):
-        metric.score(example, dspy.Prediction(failed=None, texts=("ratio",)))
+        metric.score(example, dspy.Prediction(failed=None, texts=("ratio",), shown=()))
     return script.calls[0].prompt
 
 

@@ -10,7 +10,7 @@ from compiling import adapter, devset, lm, program, teacher
 from dspy import lm15
 from scripted import Call, Script, chat
 
-from optimizers.devsets import DevSet
+from optimizers.devsets import DevSet, split_devset
 from optimizers.evaluating import judged
 from optimizers.metrics import (
     PLAIN_CHAIN,
@@ -21,11 +21,12 @@ from optimizers.metrics import (
     KeywordMetric,
     Metric,
     answer_metric,
+    held_out,
     metric_for,
     reference_answers,
 )
 from optimizers.scores import Score, Unscored
-from optimizers.stages import STAGES
+from optimizers.stages import STAGES, stage_of
 from signatures.bloom import BloomLevel
 from signatures.records import Instruction, Rejection, Sample, Vote
 
@@ -112,7 +113,7 @@ def checked(off: str = "[]", turned: str = "[]", grain: str = "[]") -> str:
 def test_keywords_count_by_how_many_of_those_asked_for_are_good(
     texts: tuple[str, ...], reply: str, value: float
 ) -> None:
-    found = score_of(KeywordMetric(program(), saying(reply)), LIST, outcome(texts=texts, raw=""))
+    found = score_of(KeywordMetric(program(), saying(reply)), LIST, outcome(texts=texts, shown=()))
     assert found.value == pytest.approx(value)
 
 
@@ -120,17 +121,54 @@ def test_coverage_of_the_dev_questions_is_a_tenth_of_the_score() -> None:
     questions = ["What is the speed of the train?", "How many melons are left?"]
     metric = KeywordMetric(program(), saying(checked()), questions)
     texts = ("train speed", "b two", "c three", "d four")
-    assert score_of(metric, LIST, outcome(texts=texts)).value == pytest.approx(0.9 + 0.1 * 0.5)
+    assert score_of(metric, LIST, outcome(texts=texts, shown=())).value == pytest.approx(
+        0.9 + 0.1 * 0.5
+    )
+
+
+def test_what_stands_in_a_demo_that_was_shown_is_no_find() -> None:
+    texts = ("a one", "b two", "c three", "d four")
+    half = KeywordMetric(program(), saying(checked()))
+    assert score_of(half, LIST, outcome(texts=texts, shown=("A ones", "b two"))).value == 0.5
+    metric = KeywordMetric(program(), saying("never asked"))
+    found = score_of(metric, LIST, outcome(texts=texts, shown=texts))
+    assert (found.value, "in a demo" in found.feedback) == (0.0, True)
+
+
+def test_a_keyword_stage_tells_the_keywords_of_the_demos_that_it_showed() -> None:
+    stage = stage_of(program(), "keywords")
+    stage.keywords.core.demos = [dspy.Example(keywords=["ratio", "unit rate"])]
+    stage.keywords.advanced.demos = [dspy.Example(keywords=["interest"])]
+    asked = {"origin": "core", "seeds": [], "known": [], "count": 4, "number": 0}
+    with dspy.context(lm=lm(teacher()), adapter=adapter()):
+        assert stage(**asked).shown == ("ratio", "unit rate")
+
+
+def test_a_search_knows_no_question_of_the_test_side() -> None:
+    split = split_devset(devset(60).rows)
+    for stage, name, ours in (
+        ("keywords", "questions", split.test),
+        ("instructions", "known", devset(60).rows),
+    ):
+        metric: Any = metric_for(stage, program(), saying("never asked"), devset(60))
+        last: Any = held_out(metric, devset(60))
+        assert set(getattr(metric, name)) == {row.question for row in (*split.train, *split.val)}
+        assert set(getattr(last, name)) == {row.question for row in ours}
+        assert last.name == metric.name
+    answers = metric_for("answers", program(), saying("never asked"), devset())
+    assert held_out(answers, devset()) is answers
 
 
 def test_a_judge_without_a_verdict_is_asked_once_more_and_then_unscored() -> None:
     texts = ("a one", "b two", "c three", "d four")
     assert score_of(
-        KeywordMetric(program(), saying("what?", checked())), LIST, outcome(texts=texts)
+        KeywordMetric(program(), saying("what?", checked())), LIST, outcome(texts=texts, shown=())
     )
     script = Script("what?")
     with dspy.context(adapter=adapter()):
-        found = judged(KeywordMetric(program(), lm(script.backend())), LIST, outcome(texts=texts))
+        found = judged(
+            KeywordMetric(program(), lm(script.backend())), LIST, outcome(texts=texts, shown=())
+        )
     assert found == Unscored("the judge's reply could not be read")
     assert len(script.calls) == 2
 
@@ -138,7 +176,9 @@ def test_a_judge_without_a_verdict_is_asked_once_more_and_then_unscored() -> Non
 def test_what_a_judges_endpoint_refuses_for_one_prompt_is_unscored() -> None:
     too_long = lm(Script(lambda call: lm15.ContextLengthError("long")).backend(), stage="judge")
     with dspy.context(adapter=adapter()):
-        found = judged(KeywordMetric(program(), too_long), LIST, outcome(texts=("a one",)))
+        found = judged(
+            KeywordMetric(program(), too_long), LIST, outcome(texts=("a one",), shown=())
+        )
     assert isinstance(found, Unscored)
     assert "of a judge" in found.reason
 
