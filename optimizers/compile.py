@@ -210,8 +210,17 @@ def compile_stage(
     *,
     progress: Progress | None = None,
     told: Callable[[], None] = lambda: None,
+    let_go: Callable[[], None] = lambda: None,
 ) -> Compiled:
-    """Return what compiling came to; `told` is called whenever `progress` has changed.
+    """Return what compiling came to.
+
+    Args:
+        job: what is to be compiled.
+        models: the language models.
+        progress: how far it is.
+        told: called whenever `progress` has changed.
+        let_go: called where it is interrupted, before calls under way are waited for: nobody is to
+            wait for an endpoint that is down.
 
     Nothing is printed. A `BaseException` that an engine raises to stop (a budget that is spent, an
     endpoint that is gone) goes through at once, after calls under way have come home.
@@ -246,6 +255,9 @@ def compile_stage(
                 todo="Take another --proposer-model, or an optimizer that needs none (bootstrap, "
                 "random-search, bootstrap-optuna).",
             ) from error
+        except KeyboardInterrupt:
+            let_go()
+            raise
         finally:
             work.gate.close(RuntimeError("the compile has ended"), wait_s=_DRAIN_S)
 

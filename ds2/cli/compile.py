@@ -148,6 +148,14 @@ def compile_command(
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, max=512, help="Examples run at once.")
     ] = 16,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds that an endpoint which has answered may be down before the compile stops.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = 15.0,
     policy: Annotated[
         str | None, typer.Option(help="Voting policy of the chain; the run's default if not given.")
     ] = None,
@@ -181,6 +189,7 @@ def compile_command(
         api_key_env=api_key_env,
         max_tokens=max_tokens,
         concurrency=concurrency,
+        patience_s=patience,
         sensitivity=sensitivity,
     )
     request = CompileRequest(
@@ -252,7 +261,7 @@ def _compile(job: Job, request: CompileRequest, *, quiet: bool) -> tuple[Compile
     progress, began_s = Progress(), time.monotonic()
     watcher = CompileWatcher(progress, quiet=quiet)
     try:
-        with open_compile(request) as session:
+        with open_compile(request, on_notice=watcher.noticed) as session:
             identity = _identity(job, request, session)
             session.claim(identity)
             compiled = _run(job, session, progress, watcher)
@@ -275,7 +284,13 @@ def _run(job: Job, session: CompileSession, progress: Progress, watcher: Any) ->
     from optimizers.compile import compile_stage
     from optimizers.search import Models
 
-    return compile_stage(job, Models(**session.models), progress=progress, told=watcher.told)
+    return compile_stage(
+        job,
+        Models(**session.models),
+        progress=progress,
+        told=watcher.told,
+        let_go=session.let_go,
+    )
 
 
 def _identity(job: Job, request: CompileRequest, session: CompileSession) -> dict[str, Any]:

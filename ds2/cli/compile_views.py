@@ -49,6 +49,15 @@ class CompileWatcher:
                 self._stream.write(f"{start}{line(now)}{end}")
                 self._stream.flush()
 
+    def noticed(self, words: str) -> None:
+        """Say that an endpoint is down, or answers again; called from any thread."""
+        if self._quiet:
+            return
+        with self._lock:
+            start = "\r\x1b[2K" if self._stream.isatty() else ""
+            self._stream.write(f"{start}{words.replace('Run paused', 'Paused', 1)}\n")
+            self._stream.flush()
+
     def ended(self) -> None:
         """End the line."""
         if not self._quiet and self._stream.isatty():

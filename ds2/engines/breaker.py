@@ -125,6 +125,10 @@ class Breaker:
         if self.state == "probing":
             self.state = "open"
 
+    def give_up(self) -> None:
+        """Hold nothing back any more: nobody wants to wait."""
+        self.state = "given up"
+
     def outage_s(self, now_s: float) -> float:
         """Return for how long it has been open, seconds; 0 while it is not."""
         return 0.0 if self.state == "closed" else now_s - self._opened_s

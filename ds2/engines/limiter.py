@@ -70,6 +70,7 @@ class Limiter:
         self._waiters: list[_Waiter] = []
         self._arrivals = 0
         self._paused_until_s = 0.0
+        self._given_up = ""
         self._alarm: tuple[float, asyncio.AbstractEventLoop] | None = None
         self._lock = threading.Lock()
 
@@ -201,9 +202,19 @@ class Limiter:
             return f"{said}, one call looks whether it is back"
         return f"{said}, next try in {max(0.0, breaker.until_s - now_s):.0f} s"
 
+    def give_up(self, words: str) -> None:
+        """Let nobody wait any longer, and nobody in any more: each is told `words`."""
+        with self._lock:
+            self._given_up = words
+            if self.breaker is not None:
+                self.breaker.give_up()
+            self._grant_waiters()
+
     def _gone(self) -> lm15.ServerError | None:
         """Return what to tell everyone who asks for a slot at an endpoint that was given up."""
         breaker = self.breaker
+        if self._given_up:
+            return lm15.ServerError(self._given_up)
         if breaker is None or breaker.state != "given up":
             return None
         return lm15.ServerError(f"{breaker.words}, for more than {breaker.config.patience_s:g} s")

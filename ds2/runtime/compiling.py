@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,6 +91,7 @@ class CompileSession:
         backends: who is behind them.
         store: the call log.
         budget: what may be used.
+        limiters: of the endpoints.
         logged: calls that were in the log when it was opened.
     """
 
@@ -99,7 +100,13 @@ class CompileSession:
     backends: Mapping[str, Backend]
     store: RunStore
     budget: Budget
+    limiters: Sequence[Limiter]
     logged: int
+
+    def let_go(self) -> None:
+        """Have nobody wait for an endpoint any more: the compile is to end."""
+        for limiter in self.limiters:
+            limiter.give_up("it was interrupted")
 
     def usage(self) -> dict[str, Usage]:
         """Return calls and tokens by part, over the life of the compile."""
@@ -165,9 +172,17 @@ def judge_program(request: CompileRequest, resolve: Resolver | None = None) -> D
 
 @contextmanager
 def open_compile(
-    request: CompileRequest, *, resolve: Resolver | None = None
+    request: CompileRequest,
+    *,
+    resolve: Resolver | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> Iterator[CompileSession]:
     """Open a compile; its calls go through one log, one budget and one limit for each endpoint.
+
+    Args:
+        request: what is compiled.
+        resolve: how a model's name becomes a backend; None for the ordinary way.
+        on_notice: told when an endpoint is down and calls are held back, and when they go on.
 
     Raises:
         RunStoppedError: the budget is spent, or the endpoint is gone: the same command goes on.
@@ -187,11 +202,13 @@ def open_compile(
         for part, backend in backends.items():
             place = (backend.dialect, backend.model)
             if place not in limiters:
-                limiters[place] = _limiter(request.engine, backend)
+                limiters[place] = _limiter(request.engine, backend, on_notice)
             models[part] = optimizer_lm(
                 backend, log=store, limiter=limiters[place], budget=budget, stage=part
             )
-        session = CompileSession(program, models, backends, store, budget, logged)
+        session = CompileSession(
+            program, models, backends, store, budget, [*limiters.values()], logged
+        )
         try:
             with (
                 dspy.context(adapter=make_adapter(request.config.adapter)),
@@ -243,12 +260,15 @@ def _parts(request: CompileRequest, resolve: Resolver) -> dict[str, Backend]:
     }
 
 
-def _limiter(engine: EngineConfig, backend: Backend) -> Limiter:
+def _limiter(
+    engine: EngineConfig, backend: Backend, on_notice: Callable[[str], None] | None
+) -> Limiter:
     return limiter_for(
         backend,
         engine.concurrency,
         patience_s=engine.patience_s,
         pace=Pace.of(engine.rpm, engine.tpm),
+        on_notice=on_notice,
     )
 
 

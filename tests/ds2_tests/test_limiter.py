@@ -7,7 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from dspy import lm15
 
+from ds2.engines.breaker import Breaker
 from ds2.engines.limiter import Limiter, place
 from ds2.engines.slot import Slot
 
@@ -31,6 +33,26 @@ def test_no_more_than_the_limit_are_in_flight() -> None:
         go.set()
         await asyncio.gather(*tasks)
         assert (limiter.in_flight, limiter.waiting, limiter.peak) == (0, 0, 3)
+
+    asyncio.run(scenario())
+
+
+def test_once_it_is_given_up_nobody_waits_and_nobody_comes_in() -> None:
+    async def scenario() -> None:
+        breaker = Breaker()
+        limiter, go = Limiter(1, breaker=breaker), asyncio.Event()
+        holder = asyncio.create_task(hold(limiter, go))
+        await settled()
+        waiting = [asyncio.create_task(hold(limiter, go)) for _ in range(3)]
+        await settled()
+        limiter.give_up("it was interrupted")
+        for late in (*waiting, asyncio.create_task(hold(limiter, go))):
+            with pytest.raises(lm15.ServerError, match="it was interrupted"):
+                await late
+        assert breaker.state == "given up", "no policy tries again"
+        go.set()
+        await holder
+        assert (limiter.in_flight, limiter.waiting) == (0, 0)
 
     asyncio.run(scenario())
 
