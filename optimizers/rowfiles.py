@@ -63,7 +63,8 @@ def _file(path: Path) -> Iterator[RowAt]:
 
 def _jsonl(path: Path) -> Iterator[RowAt]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # JSON may hold U+2028, U+0085 and other marks at which `splitlines` would cut.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         refuse(str(path), "be readable UTF-8", type(error).__name__)
     for number, line in enumerate(lines, start=1):

@@ -112,7 +112,7 @@ def _range(where: str, name: str, value: Mapping[str, Any]) -> Domain:
 def _entries(path: Path) -> dict[str, tuple[int, Any]]:
     """Return what the file says of each parameter, with its line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:

@@ -93,3 +93,13 @@ def test_a_folder_that_datasets_saved_names_the_split_of_each_row(tmp_path: Path
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
     where = [row.where for row in read_rows(str(tmp_path / "saved"))]
     assert where == ["train row 1", "train row 2", "test row 1", "test row 2"]
+
+
+def test_a_line_ends_at_a_line_feed_and_nowhere_else(tmp_path: Path) -> None:
+    texts = [f"one{mark}two" for mark in "\u2028\u2029\x85\x0b\x0c\x1c"]
+    file = tmp_path / "d.jsonl"
+    lines = [json.dumps({"question": text}, ensure_ascii=False) for text in texts]
+    file.write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    found = read_rows(str(file))
+    assert [row.values["question"] for row in found] == texts
+    assert found[-1].where == "d.jsonl, line 6"
