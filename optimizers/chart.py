@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, exp, floor, log, log10
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 760, 480
 LEFT, RIGHT, TOP, BOTTOM = 76, 150, 56, 64
 _TICKS = 5
+DECADES = 2
 
 _STYLE = """
   svg { background: #ffffff; }
@@ -41,18 +42,31 @@ _STYLE = """
 
 
 class Scale(NamedTuple):
-    """A linear axis from `low` to `high`, drawn from `start` to `end` in pixels."""
+    """An axis from `low` to `high`, drawn from `start` to `end` in pixels.
+
+    `logarithmic` draws equal factors equally far apart; then `low` is above 0.
+    """
 
     low: float
     high: float
     start: float
     end: float
     step: float
+    logarithmic: bool = False
 
     def at(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+        low, high, value = (
+            (log(v) for v in (self.low, self.high, value))
+            if self.logarithmic
+            else (self.low, self.high, value)
+        )
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
+        if self.logarithmic:
+            powers = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
+            marks = [10.0**power for power in powers]
+            return [mark for mark in marks if self.low <= mark <= self.high]
         first = ceil(round(self.low / self.step, 6))
         last = floor(round(self.high / self.step, 6))
         return [self.step * number for number in range(first, last + 1)]
@@ -84,6 +98,16 @@ def scale(values: Sequence[float], start: float, end: float, most: float | None 
     power = 10.0 ** floor(log10(rough))
     step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough)
     return Scale(low, high, start, end, step)
+
+
+def spread_scale(
+    values: Sequence[float], start: float, end: float, most: float | None = None
+) -> Scale:
+    """Return an axis as `scale` does, a logarithmic one where values spread over `DECADES` tenfolds."""
+    if not values or min(values) <= 0 or max(values) / min(values) < 10**DECADES:
+        return scale(values, start, end, most)
+    room = exp(0.05 * log(max(values) / min(values)))
+    return Scale(min(values) / room, max(values) * room, start, end, 1.0, logarithmic=True)
 
 
 def axes(across: Scale, up: Scale, along: str, measure: str) -> list[str]:

@@ -18,6 +18,7 @@ from optimizers.chart import (
     line,
     page,
     scale,
+    spread_scale,
     text,
 )
 from optimizers.tuning.results import Objective, Tried
@@ -28,6 +29,7 @@ _LINE = 14.0
 _BAR = 18
 _BARS = 12
 _NAMES = 190
+_MARGIN = WIDTH - RIGHT + 12
 
 
 def front_svg(
@@ -38,15 +40,16 @@ def front_svg(
 ) -> str:
     """Return quality against cost: every trial, the front joined, baselines and the choice ringed.
 
-    Trials that cost far more than the middle of the front are left out, unless they are named, and
-    counted in the description.
+    Trials that cost far more than the middle of the front are left out, unless they are named; how many
+    of the front, and how far they go, is written into the picture. Names stand in the margin.
     """
     quality, cost = objectives[0], objectives[1]
     every = len(tried)
     named = {t.number for t in tried if t.baseline or (chosen and t.number == chosen.number)}
     dearest = _FAR * median([t.values[1] for t in front] or [0])
     tried = [t for t in tried if not front or t.values[1] <= dearest or t.number in named]
-    front = [t for t in front if t.values[1] <= dearest or t.number in named]
+    dear = [t for t in front if t.values[1] > dearest and t.number not in named]
+    front = [t for t in front if t not in dear]
     across = scale([t.values[1] for t in tried], LEFT, WIDTH - RIGHT)
     up = scale([t.values[0] for t in tried], HEIGHT - BOTTOM, TOP, most=1.0)
     best = {one.number for one in front}
@@ -63,7 +66,12 @@ def front_svg(
         x, y = across.at(one.values[1]), up.at(one.values[0])
         below = max(y + 4, below + _LINE)
         body.append(f'<circle class="baseline" cx="{x:.1f}" cy="{y:.1f}" r="8"/>')
-        body.append(text(x + 12, below, ", ".join(filter(None, (one.baseline, picked)))))
+        body.append(line(x + 8, y, _MARGIN - 4, below - 4, "grid"))
+        body.append(text(_MARGIN, below, ", ".join(filter(None, (one.baseline, picked)))))
+    if dear:
+        furthest = max(dear, key=lambda t: t.values[1])
+        words = f"{len(dear)} more of the front, to {cost.name} {furthest.values[1]:.4g}, not shown"
+        body.append(text(WIDTH - RIGHT, TOP - 10, words, anchor="end"))
     said = "; ".join(
         f"trial {t.number}: {quality.name} {t.values[0]:.4f}, {cost.name} {t.values[1]:.4g}"
         for t in front
@@ -81,9 +89,9 @@ def history_svg(tried: Sequence[Tried], objectives: Sequence[Objective]) -> str:
     for place, objective in enumerate(objectives):
         top = TOP + place * _PANEL
         values = [t.values[place] for t in ordered]
-        up = scale(
-            values, top + _PANEL - 70, top, most=1.0 if max(values, default=2) <= 1 else None
-        )
+        most = 1.0 if max(values, default=2) <= 1 else None
+        draw = scale if objective.higher else spread_scale
+        up = draw(values, top + _PANEL - 70, top, most)
         body += [text(LEFT, top - 8, objective.title)]
         for value in up.ticks():
             y = up.at(value)

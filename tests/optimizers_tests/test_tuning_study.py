@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizers.chart import spread_scale
 from optimizers.recorded import Recording
 from optimizers.replay import Replay
 from optimizers.tuning import (
@@ -382,6 +383,22 @@ def test_pictures_are_whole_and_say_what_they_show(number: int) -> None:
     if best:
         assert f"trial {best[0].number}" in svgs[0]
         assert "lead.by 0.75" in svgs[2]
+
+
+def test_what_a_picture_of_the_front_leaves_out_is_written_into_it() -> None:
+    every = tried([(0.9, 1.0), (0.91, 2.0), (0.92, 3.0), (0.99, 90.0)])
+    svg = front_svg(every, front(every, OBJECTIVES), OBJECTIVES, every[0])
+    assert f"1 more of the front, to {OBJECTIVES[1].name} 90, not shown" in svg
+
+
+def test_costs_of_several_tenfolds_are_drawn_on_a_logarithmic_axis() -> None:
+    up = spread_scale([1.0, 1000.0], 200.0, 20.0)
+    assert up.ticks() == [1.0, 10.0, 100.0, 1000.0]
+    steps = [up.at(low) - up.at(10 * low) for low in (1.0, 10.0, 100.0)]
+    assert steps == pytest.approx([steps[0]] * 3)
+    assert not spread_scale([5.0, 50.0], 200.0, 20.0).logarithmic
+    assert not spread_scale([0.0, 50.0], 200.0, 20.0).logarithmic
+    assert not spread_scale([], 200.0, 20.0).logarithmic
 
 
 # Replay.
