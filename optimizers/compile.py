@@ -26,7 +26,7 @@ from optimizers.budget import (
 from optimizers.devsets import DevSet, listed
 from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
 from optimizers.examples import CELLS, make_examples
-from optimizers.judges import JudgePrompts, judged_by, refuse_idle
+from optimizers.judges import JudgePrompts, Judges, judged_by, refuse_idle
 from optimizers.metrics import (
     METRICS_VERSION,
     MIN_PRECISION,
@@ -323,7 +323,8 @@ class _Work:
             seed=job.seed,
             prompts=job.judge_prompts,
         )
-        refuse_small(self.kind, made.different, _source(job), more=_more(job))
+        told = "; ".join((_source(job), *made.notices))  # what was left out says why they are few
+        refuse_small(self.kind, made.different, told, more=_more(job))
         train = list(made.train)
         random.Random(f"{job.seed}/train").shuffle(train)
         return made._replace(train=tuple(train))
@@ -394,7 +395,7 @@ class _Work:
             different=examples.different,
             price=cost,
             metric=metric.name,
-            metric_id=content_id([METRICS_VERSION, type(metric).__name__, metric.name, floor]),
+            metric_id=self._metric_id(metric, floor),
             diff=prompt_diff(self.job.program.prompts(), compiled.prompts()),
             unscored=Evaluation(tuple((outcome,) for outcome in self.outcomes)).unscored,
             candidates=max(1, self.progress.candidates),
@@ -403,6 +404,12 @@ class _Work:
             notices=(),
         )
         return _with_notices(result, self.job, examples)
+
+    def _metric_id(self, metric: Metric, floor: float) -> str:
+        job = self.job
+        names = judged_by(job.stage, self.plain, labelled=job.labelled)
+        asked = Judges(self.plain, job.judge_prompts).prompts_of(names)
+        return content_id([METRICS_VERSION, type(metric).__name__, metric.name, floor, asked])
 
     def _phase(self, name: str) -> None:
         self.progress.phase = name

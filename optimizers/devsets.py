@@ -330,6 +330,8 @@ def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> D
     question = str(values.get("question") or "").strip()
     if not question:
         refuse(source, f"have a question in each row ({row.where})", question, "Mend that row.")
+    if isinstance(values.get("answer"), list | tuple | dict):
+        refuse(source, f"have one answer in each row ({row.where})", values["answer"])
     answer = text_of(values.get("answer"))
     if "answer" in names and answer is None:
         todo = "Give it one, or leave the answers of all rows out."

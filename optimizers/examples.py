@@ -27,12 +27,15 @@ from optimizers.judge_examples import (
 from optimizers.judges import JudgePrompts, Judges
 from optimizers.lists import draw_lists
 from optimizers.metrics import reference_answers
+from optimizers.reference import REFERENCE_DRAWS
 from optimizers.sides import Examples
 from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError
 
 CELLS = 60
 BANK = 24
+MOST_UNSURE = 0.8
+_LOOK = 5  # questions labelled between two looks at how many have a majority
 
 
 def make_examples(
@@ -108,7 +111,7 @@ def _answers(program: DS2Instruct, devset: DevSet, judge: dspy.LM, judges: Judge
     for side in split:
         labels: Sequence[tuple[str, str] | None] = [(r.answer or "", r.key or "") for r in side]
         if not devset.labelled:
-            labels = reference_answers(program, judge, side, judges)
+            labels = _voted(program, judge, side, judges, devset.source)
         dropped += sum(label is None for label in labels)
         made.append(
             tuple(
@@ -122,6 +125,31 @@ def _answers(program: DS2Instruct, devset: DevSet, judge: dspy.LM, judges: Judge
             f"{dropped} questions without a majority among the reference draws left out."
         )
     return Examples(made[0], made[1], made[2], tuple(notices))
+
+
+def _voted(
+    program: DS2Instruct, judge: dspy.LM, rows: Sequence[DevRow], judges: Judges, source: str
+) -> list[tuple[str, str] | None]:
+    """Return the reference answers of one side.
+
+    Raises:
+        ConfigError: after some questions hardly one has a majority; no more draws are made.
+    """
+    labels: list[tuple[str, str] | None] = []
+    for at in range(0, len(rows), _LOOK):
+        labels += reference_answers(program, judge, rows[at : at + _LOOK], judges)
+        none = labels.count(None)
+        if len(labels) >= _LOOK and none > MOST_UNSURE * len(labels):
+            raise ConfigError.rule(
+                "Labelling the dev set failed",
+                unit=source,
+                name="its questions",
+                rule=f"have an answer that most of {REFERENCE_DRAWS} draws agree on, "
+                f"{1 - MOST_UNSURE:.0%} of them at least",
+                value=f"{none} of the first {len(labels)} have none",
+                todo="Give their answers, or take another --judge-model.",
+            )
+    return labels
 
 
 def _asked(row: DevRow) -> dict[str, Any]:

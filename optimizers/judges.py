@@ -7,7 +7,9 @@ what it judges would measure nothing. Prompts of judges that were compiled befor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dspy
 
@@ -72,6 +74,16 @@ class Judges:
     def note(self) -> str:
         """Return what the name of a metric says of the prompts; empty for those that are written."""
         return "" if self._prompts is None else f", judges with the prompts {self._prompts.id}"
+
+    def prompts_of(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return what the judges of these names are asked with, see `judged_by`, as JSON values."""
+        judges: dict[str, dspy.Module] = {
+            "level_judge": self.level,
+            "question_judge": self.question,
+            "keyword_judge": self.keyword,
+            ANSWER_JUDGE: self.answer,
+        }
+        return {name: judges[name].dump_state() for name in sorted(names)}
 
     def in_vote(self, vote: SelfConsistency) -> SelfConsistency:
         """Return a vote whose own judge of answers, if it has one, judges as this one does."""

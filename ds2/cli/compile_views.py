@@ -159,6 +159,8 @@ def verdict(compiled: Compiled) -> str:
         return "No gain was shown: the precision is below its floor."
     if compiled.gain.high < 0:
         return "A loss was shown: the interval lies below 0. Keep the prompts you began with."
+    if compiled.gain.low == compiled.gain.high:
+        return "No gain was shown: no example came out otherwise."
     return "No gain was shown: the interval holds 0. A larger dev set makes it narrower."
 
 

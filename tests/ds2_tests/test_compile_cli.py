@@ -119,7 +119,7 @@ def test_no_gain_is_said_and_ends_with_4_where_one_is_required(
     asked = ("--stage", "answers", "--optimizer", "bootstrap", "--repeats", 1, "--devset", rows)
     done = ds2("compile", "gsm8k", *asked, "-q")
     assert done.code == 0
-    assert "No gain was shown: the interval holds 0" in done.out
+    assert "No gain was shown: " in done.out
     required = ds2("compile", "gsm8k", *asked, "-q", "--require-gain")
     assert required.code == 4
     assert manifest_of(Path("runs/gsm8k-answers-bootstrap"))["score"]["gain_shown"] is False

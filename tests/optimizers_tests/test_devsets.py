@@ -363,3 +363,10 @@ def test_rows_that_contradict_each_other_are_refused_and_named(
     rows = [{"question": "2 + 2?", **labels} for labels in (first, second)]
     with pytest.raises(ConfigError, match=r"one thing.*d.jsonl, line 2 against d.jsonl, line 1"):
         load_devset(jsonl(tmp_path / "d.jsonl", *rows), GSM8K)
+
+
+@pytest.mark.parametrize("answer", [[1], [], {"A": 1}])
+def test_a_list_is_no_answer(tmp_path: Path, answer: Any) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": "2 + 2?", "answer": answer})
+    with pytest.raises(ConfigError, match=r"have one answer in each row .d.jsonl, line 1"):
+        load_devset(file, GSM8K)

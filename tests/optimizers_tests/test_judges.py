@@ -107,6 +107,15 @@ def test_a_compile_that_is_judged_otherwise_has_another_metric() -> None:
     assert plain.sizes == judged.sizes
 
 
+def test_the_id_of_a_metric_holds_what_its_judges_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = compiled("instructions", "bootstrap")
+    written = Judges.prompts_of
+    monkeypatch.setattr(Judges, "prompts_of", lambda *given: [written(*given), "another word"])
+    assert compiled("instructions", "bootstrap").metric_id != plain.metric_id
+
+
 @pytest.mark.parametrize(
     ("stage", "merger", "labelled", "judges"),
     [
