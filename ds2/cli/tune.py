@@ -140,6 +140,13 @@ def tune_command(
         float | None, typer.Option(help="Live: stop before this command takes longer.")
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", "-c", help="Calls in flight.")] = 64,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Live: seconds that an endpoint which has answered may be down before the study stops.",
+        ),
+    ] = 15.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
@@ -179,6 +186,7 @@ def tune_command(
             "budget_minutes": budget_minutes,
         },
         concurrency,
+        patience,
     )
     tune_live(common, live, source)
 
@@ -232,7 +240,7 @@ class Common:
             if not 0 <= least <= 1:
                 refuse(option, "be from 0 to 1", least, "Give a share, such as 0.95.")
             if name == "precision" and quality != "precision":
-                rule = f"be left out: right answers are not known here, only the {quality}"
+                rule = f"be left out: right answers are not known here, only the {quality.replace('_', ' ')}"
                 refuse(option, rule, least, "Tune on a file with `gold`, or with --devset.")
             found[name] = least
         return found

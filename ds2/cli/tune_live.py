@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import typer
 
 from ds2.cli.price import read_price
 from ds2.cli.tune import Common, finish, refuse, refuse_calibrated
@@ -51,13 +53,27 @@ class Live:
     api_key_env: str | None
     budget: Mapping[str, Any]
     concurrency: int
+    patience: float
+
+
+class Dev(NamedTuple):
+    """The dev questions to tune on, the id of their set, and who gave its answers, if the set says so."""
+
+    questions: tuple[Question, ...] = ()
+    id: str | None = None
+    labelled_by: str = ""
+
+    @property
+    def quality(self) -> str:
+        """Return what right / accepted votes on them are called."""
+        return "agreement_with_self_labels" if self.labelled_by else "precision"
 
 
 def tune_live(common: Common, live: Live, name: str) -> None:
     """Tune a task by small runs."""
     task = load_task(name)
     table = load_calibrated(live.calibrated) if live.calibrated else None
-    dev, dev_id = _dev(task, live)
+    dev = _dev(task, live)
     request = _request(task, live, common)
     if live.judge_model and not uses_judge(request):
         refuse(
@@ -69,13 +85,14 @@ def tune_live(common: Common, live: Live, name: str) -> None:
     if live.cost == "usd":
         _check_prices(request)
     measure = LiveMeasure(
-        "precision" if dev else "estimated_precision" if table else "agreement",
+        dev.quality if dev.questions else "estimated_precision" if table else "agreement",
         live.cost,  # type: ignore[arg-type]  # the option's choices are the literal's
     )
-    plan = _plan(common, live, request, measure, table, dev_id)
+    plan = _plan(common, live, request, measure, table, dev)
     open_folder(request.out)
     with RunStore(request.out) as store:
-        setup = TrialSetup(request, dev, table)
+        said = None if common.quiet else _say
+        setup = TrialSetup(request, dev.questions, table, on_notice=said)
         trials = LiveTrials(setup, measure, store, trial_budget(setup, store))
 
         def evaluate(settings: Settings) -> Measured:
@@ -87,6 +104,10 @@ def tune_live(common: Common, live: Live, name: str) -> None:
                 raise Paused(str(reason)) from reason
 
         finish(plan, evaluate, lambda chosen: _config(chosen, live), common)
+
+
+def _say(words: str) -> None:
+    typer.echo(words, err=True)
 
 
 def _request(task: TaskSpec, live: Live, common: Common) -> RunRequest:
@@ -102,6 +123,7 @@ def _request(task: TaskSpec, live: Live, common: Common) -> RunRequest:
             api_base=live.api_base,
             api_key_env=live.api_key_env,
             concurrency=live.concurrency,
+            patience_s=live.patience,
         ),
         budget=BudgetConfig.build(**live.budget),
         out=common.folder(task.name),
@@ -120,10 +142,10 @@ def _check_prices(request: RunRequest) -> None:
             )
 
 
-def _dev(task: TaskSpec, live: Live) -> tuple[tuple[Question, ...], str | None]:
+def _dev(task: TaskSpec, live: Live) -> Dev:
     """Return the dev questions to tune on: those that no held-out test will be made of."""
     if live.devset is None:
-        return (), None
+        return Dev()
     from optimizers.devsets import load_devset, parse_columns, split_devset
 
     devset = load_devset(live.devset, task, columns=parse_columns(live.columns))
@@ -131,7 +153,7 @@ def _dev(task: TaskSpec, live: Live) -> tuple[tuple[Question, ...], str | None]:
         rule = "hold an answer for every question"
         refuse("--devset", rule, live.devset, "Name another column with --columns answer=NAME.")
     sides = split_devset(devset.rows)
-    return (*sides.train, *sides.val), devset.id
+    return Dev((*sides.train, *sides.val), devset.id, devset.labelled_by)
 
 
 def _space(request: RunRequest, live: Live) -> Space:
@@ -150,7 +172,7 @@ def _plan(
     request: RunRequest,
     measure: LiveMeasure,
     table: Calibrated | None,
-    dev_id: str | None,
+    dev: Dev,
 ) -> StudyPlan:
     space = _space(request, live)
     if common.space is not None:
@@ -195,7 +217,9 @@ def _plan(
             "models": list(live.model),
             "judge_models": list(live.judge_model),
             "merger": live.merger,
-            "dev": dev_id,
+            "dev": dev.id,
+            # Only where it is known: a study on answers that people gave goes on.
+            **({"labelled_by": dev.labelled_by} if dev.labelled_by else {}),
             "estimate": table.id if table else None,
             "seed": common.seed,
         },

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -111,12 +111,14 @@ class TrialSetup:
         dev: questions with right answers, on which the vote of a trial is judged.
         estimate: a calibrated policy, whose table says how likely accepted rows are right.
         resolve: how a model's name becomes a backend; None for the ordinary way.
+        on_notice: told when an endpoint is down and calls are held back, and when they go on.
     """
 
     request: RunRequest
     dev: Sequence[Question] = ()
     estimate: Calibrated | None = None
     resolve: Resolver | None = None
+    on_notice: Callable[[str], None] | None = None
 
 
 def trial_budget(setup: TrialSetup, store: RunStore) -> Budget:
@@ -153,7 +155,14 @@ async def run_trial(
     backends, _ = keep_prices(store, backends)
     log = TrialLog(store)
     with quiet_dspy(request.config.adapter):
-        engines = connect(program, backends, log=store, engine=request.engine, budget=budget)
+        engines = connect(
+            program,
+            backends,
+            log=store,
+            engine=request.engine,
+            budget=budget,
+            on_notice=setup.on_notice,
+        )
         for engine in engines:
             engine.log = log.of(engine.stage)
         # The screens of a run, for what they turn away is paid all the same.

@@ -21,6 +21,7 @@ COSTS: Mapping[str, str] = {
 }
 QUALITIES: Mapping[str, str] = {
     "precision": "precision on the dev set",
+    "agreement_with_self_labels": "agreement with self-labels",
     "estimated_precision": "estimated precision",
     "agreement": "mean agreement",
 }
@@ -35,7 +36,8 @@ class LiveMeasure:
     """What a trial is judged by.
 
     Args:
-        quality: `precision` needs a dev set, `estimated_precision` a calibrated table.
+        quality: one of `QUALITIES`; `precision` needs a dev set, `agreement_with_self_labels` one
+            whose answers a model gave, `estimated_precision` a calibrated table.
         cost: what an accepted row costs.
     """
 
@@ -92,7 +94,7 @@ class LiveTrials:
         if whole is None:
             raise NoResult(f"the endpoint does not say what it costs in {self._measure.cost}")
         quality: float | None = result.agreement
-        if self._measure.quality == "precision":
+        if self._measure.quality in {"precision", "agreement_with_self_labels"}:
             quality = (result.dev_right or 0) / result.dev_accepted if result.dev_accepted else None
         elif self._measure.quality == "estimated_precision":
             quality = result.estimate

@@ -127,6 +127,26 @@ def test_the_votes_of_a_run_are_tuned_for_agreement(ds2: Command, tmp_path: Path
     assert "right answers are not known here" in refused.err
 
 
+def test_self_labels_are_no_precision(ds2: Command, tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} + {n} of the {w} kind, {w}?", "answer": str(2 * n),
+             "labelled_by": "a vote"} for n, w in enumerate("abcdefghij")]  # fmt: skip
+    path = tmp_path / "dev.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("tune", "gsm8k", "--devset", path, "-n", 3, "--trials", 1, "--out", "t")
+    refused = ds2(*command, "--min-precision", 0.9)
+    assert refused.code == 2
+    assert "only the agreement with self labels" in refused.err
+    ended = ds2(*command)
+    found = json.loads((tmp_path / "t" / "trials.json").read_text())
+    assert found["objectives"][0]["title"] == "agreement with self-labels"
+    assert found["labelled_by"] == "a vote"
+    assert "precision on the dev set" not in ended.out
+    path.write_text(path.read_text().replace("a vote", "another"))
+    other = ds2(*command)
+    assert other.code == 2
+    assert "labelled_by" in other.err
+
+
 def test_a_task_is_tuned_live_under_a_budget(ds2: Command, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text("keyword_temperature: 0.7\nmax_tokens: null\nbank: 6\n")
     command = ("tune", "gsm8k", "--target", 6, "--trials", 3, "--space", "space.yaml")
