@@ -23,7 +23,7 @@ from optimizers.budget import (
     price,
     tried_on_rows,
 )
-from optimizers.devsets import DevSet, listed
+from optimizers.devsets import DevSet, left_out
 from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
 from optimizers.examples import CELLS, make_examples
 from optimizers.judges import JudgePrompts, Judges, judged_by, refuse_idle
@@ -39,7 +39,14 @@ from optimizers.metrics import (
 from optimizers.prompt_diff import prompt_diff
 from optimizers.proposing import proposing
 from optimizers.quiet import quiet
-from optimizers.scores import Evaluation, Interval, Outcome, difference, refuse_unscored
+from optimizers.scores import (
+    Evaluation,
+    Interval,
+    Outcome,
+    difference,
+    refuse_unscored,
+    told_of_unscored,
+)
 from optimizers.search import (
     KINDS,
     OPTIMIZERS,
@@ -468,15 +475,10 @@ def _with_notices(result: Compiled, job: Job, examples: Examples) -> Compiled:
     return replace(result, notices=tuple(_notices(result, job, examples)))
 
 
-def _left_out(devset: DevSet | None) -> Iterator[tuple[tuple[str, ...], str]]:
-    if devset is not None and devset.unreadable:
-        yield devset.unreadable, "their answers unreadable"
-    if devset is not None and devset.repeated:
-        yield devset.repeated, "the same as earlier ones"
-
-
 def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
     yield from examples.notices
+    alone = alike(examples.test)
+    yield from told_of_unscored(result.before, result.after, alike=alone, seed=job.seed)
     devset = job.devset
     by_labels = job.stage in _LABELLED and job.labelled
     if devset is not None and devset.labelled_by and by_labels:
@@ -484,8 +486,7 @@ def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
             f"The dev set is self-labelled ({devset.labelled_by}): the score is agreement with those "
             "labels, not accuracy."
         )
-    for rows, why in _left_out(devset):
-        yield f"{len(rows)} dev rows were left out, {why}: {listed(rows)}."
+    yield from () if devset is None else left_out(devset)
     if not result.diff:
         yield f"{job.optimizer} found nothing better than the prompts it began with."
     if result.candidates < 2 and job.optimizer != "bootstrap":

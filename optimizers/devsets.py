@@ -180,6 +180,17 @@ def load_devset(source: str, task: TaskSpec, *, columns: Mapping[str, str] | Non
     )
 
 
+def left_out(devset: DevSet) -> list[str]:
+    """Return how many rows of a dev set were left out, why, and which, a sentence each."""
+    found = (
+        (devset.unreadable, "their answers unreadable"),
+        (devset.repeated, "repeats of others"),
+    )
+    return [
+        f"{len(rows)} dev rows were left out, {why}: {listed(rows)}." for rows, why in found if rows
+    ]
+
+
 def _distinct(source: str, rows: Sequence[DevRow]) -> tuple[list[DevRow], tuple[str, ...]]:
     """Return the rows without those that repeat an earlier one, and where the repeats stand.
 

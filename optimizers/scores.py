@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor, pi, sqrt, tan
 from statistics import NormalDist, fmean
@@ -168,6 +168,40 @@ def difference(
     low = means[max(0, floor(tail * resamples))]
     high = means[min(resamples - 1, ceil((1 - tail) * resamples) - 1)]
     return Interval(_mean(sums), low, high)
+
+
+def paired(before: Evaluation, after: Evaluation) -> int:
+    """Return how many examples were scored on both sides."""
+    pairs = zip(before.values, after.values, strict=True)
+    return sum(old is not None and new is not None for old, new in pairs)
+
+
+def told_of_unscored(
+    before: Evaluation, after: Evaluation, *, alike: Sequence[int] | None = None, seed: int = 0
+) -> Iterator[str]:
+    """Return what a reader should know where held-out outcomes could not be scored.
+
+    A prompt that overflows the context window is worth nothing there, so that the difference is told
+    once more with the unscored draws of `after` as 0.
+    """
+    if not before.unscored and not after.unscored:
+        return
+    yield (
+        f"Of the held-out outcomes {before.unscored:.1%} before and {after.unscored:.1%} after could "
+        f"not be scored; the difference is of the {paired(before, after)} of {len(after.values)} "
+        "examples with a score on both sides, the scores are of all that have one."
+    )
+    if after.unscored:
+        zeros = tuple(
+            tuple(Score(0.0, o.reason) if isinstance(o, Unscored) else o for o in draws)
+            for draws in after.outcomes
+        )
+        worst = difference(before, Evaluation(zeros), alike=alike, seed=seed)
+        if worst is not None:
+            yield (
+                f"Counted as 0 after, the difference is {worst.value:+.3f} "
+                f"({worst.low:+.3f} to {worst.high:+.3f})."
+            )
 
 
 def _mean(sums: Sequence[tuple[float, int]]) -> float:

@@ -85,6 +85,8 @@ def manifest(
     judge_program: Path | None = None,
 ) -> dict[str, Any]:
     """Return what `manifest.json` says; what is unknown, such as a price, is null."""
+    from optimizers.scores import paired
+
     usage = session.usage()
     devset, gain, judges = job.devset, compiled.gain, job.judge_prompts
     return {
@@ -121,6 +123,9 @@ def manifest(
             "interval_95": None if gain is None else [gain.low, gain.high],
             "gain_shown": compiled.gained,
             "unscored_in_search": compiled.unscored,
+            "unscored_before": compiled.before.unscored,
+            "unscored_after": compiled.after.unscored,
+            "pairs": paired(compiled.before, compiled.after),
             "precision": compiled.precision,
         },
         "search": {"width": compiled.price.width, "candidates": compiled.candidates},

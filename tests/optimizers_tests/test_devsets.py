@@ -18,6 +18,7 @@ from optimizers.devsets import (
     DevRow,
     DevSet,
     leaks,
+    left_out,
     load_devset,
     parse_columns,
     refuse_overlap,
@@ -332,6 +333,8 @@ def test_a_row_that_repeats_another_is_left_out_and_named(tmp_path: Path) -> Non
     rows = [{"question": "2 + 2?", "answer": "4"}, {"question": "3 + 3?", "answer": "6"}]
     found = load_devset(jsonl(tmp_path / "d.jsonl", *rows, *rows[:1], rows[0]), GSM8K)
     assert (len(found.rows), found.repeated) == (2, ("d.jsonl, line 3", "d.jsonl, line 4"))
+    (told,) = left_out(found)
+    assert told == "2 dev rows were left out, repeats of others: d.jsonl, line 3; d.jsonl, line 4."
 
 
 def test_the_same_question_for_other_keywords_is_no_repeat(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from optimizers.scores import (
     Unscored,
     _student,
     difference,
+    paired,
     refuse_unscored,
+    told_of_unscored,
 )
 from signatures.errors import StageError
 
@@ -118,3 +120,14 @@ def test_what_asks_the_same_is_resampled_as_one() -> None:
 
 def test_one_question_over_and_over_is_no_sample() -> None:
     assert difference(scored(0.0, 0.0), scored(1.0, 1.0), alike=(0, 0)) is None
+
+
+def test_what_alone_the_new_prompts_could_not_do_is_told_and_counted_as_0() -> None:
+    before, after = scored(1.0, 1.0, 0.0, 1.0), scored(None, 1.0, 1.0, 1.0)
+    assert paired(before, after) == 3
+    told = list(told_of_unscored(before, after))
+    assert "0.0% before and 25.0% after" in told[0]
+    assert "3 of 4 examples" in told[0]
+    assert told[1].startswith("Counted as 0 after, the difference is +0.000 (")
+    assert len(list(told_of_unscored(after, before))) == 1
+    assert list(told_of_unscored(before, before)) == []
