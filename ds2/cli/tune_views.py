@@ -143,6 +143,8 @@ def write_best(plan: StudyPlan, chosen: Tried, prefer: str, settings: Mapping[st
     measured = ", ".join(
         f"{o.title} {v:.4g}" for o, v in zip(plan.objectives, chosen.values, strict=True)
     )
+    between = interval(plan.objectives[0], chosen.facts)
+    measured += "" if between is None else f"; {plan.objectives[0].title}: {between}"
     source = " ".join(
         f"{name} {value}" for name, value in sorted(plan.identity.items()) if name in _SAID
     )
@@ -156,6 +158,7 @@ def write_best(plan: StudyPlan, chosen: Tried, prefer: str, settings: Mapping[st
 
 
 _SAID = ("task", "source")
+_FAR_BELOW = 0.85  # of the default's yield
 
 
 def write(path: Path, text: str) -> Path:
@@ -251,6 +254,38 @@ def notes(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
         said.append(f"No trial is feasible: none reached {wanted}. Ask for less, or tune longer.")
     elif found["chosen"] is None:
         said.append("No trial gave a result, so nothing can be chosen.")
+    said += _doubts(plan, found)
     if found["paused"]:
         said.append(f"Stopped: {found['paused']} Give the same command again to continue.")
     return said
+
+
+def _doubts(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
+    """Return how far what was chosen can be believed, and what its price leaves out."""
+    chosen = found["chosen"]
+    if chosen is None:
+        return []
+    said = []
+    quality = plan.objectives[0]
+    if (between := interval(quality, chosen)) is not None:
+        said.append(
+            f"Of the chosen trial the {quality.title} has the {between}, on the questions that it was "
+            "chosen by; on others expect a little less."
+        )
+        if quality.name in plan.minima:
+            said.append(
+                "The least that was asked for holds for what was measured, not for its lower end."
+            )
+    default = next((e for e in found["baselines"] if e["baseline"] == "default"), None)
+    if default is not None and chosen["yield"] < _FAR_BELOW * default["yield"]:
+        said.append(
+            f"It accepts {chosen['yield']:.2f} of the questions, the default {default['yield']:.2f}: what "
+            "writing those that are turned down costs is no part of the price above."
+        )
+    return said
+
+
+def interval(quality: Objective, facts: Mapping[str, Any]) -> str | None:
+    """Return the 95 % interval (Wilson) of a trial's quality in words, None where none is known."""
+    low, high = facts.get(f"{quality.name}_low"), facts.get(f"{quality.name}_high")
+    return None if low is None or high is None else f"95 % interval {low:.3f} to {high:.3f}"

@@ -12,7 +12,7 @@ import yaml
 from small_runs import go
 from test_cli_replay import recorded
 
-from ds2.cli.tune_views import document, notes
+from ds2.cli.tune_views import document, notes, write_best
 from optimizers.tuning import Objective, Outcome, StudyPlan, Tried
 from optimizers.tuning.catalog import live_space
 
@@ -62,6 +62,29 @@ def test_trials_without_a_result_are_told_apart_from_those_that_count(tmp_path: 
     assert failed.startswith("38 more gave none: nothing was accepted (38). They have numbers of ")
     assert "do not count towards --trials" in failed
     assert ended == "The study ended early: its last 20 in a row gave none."
+
+
+def test_what_was_chosen_is_told_with_its_doubts(tmp_path: Path) -> None:
+    objectives = (Objective("precision", True, "precision"), Objective("c", False, "cost"))
+    plan = StudyPlan(
+        name="s",
+        folder=tmp_path,
+        space=live_space({}),
+        objectives=objectives,
+        minima={"precision": 0.9},
+        trials=2,
+    )
+    lead = {"policy": "lead", "lead.by": 1, "lead.max": 3}
+    between = {"precision_low": 0.862, "precision_high": 0.92}
+    default = Tried(0, lead, (0.99, 9.0), {"yield": 0.86}, True, "default")
+    chosen = Tried(1, lead, (0.91, 4.0), {"yield": 0.57, **between}, True)
+    found = document(plan, Outcome([default, chosen], {}, {}, {}), chosen, "cheap")
+    _, quality, least, price = notes(plan, found)
+    assert "the precision has the 95 % interval 0.862 to 0.920" in quality
+    assert "not for its lower end" in least
+    assert price.startswith("It accepts 0.57 of the questions, the default 0.86")
+    best = write_best(plan, chosen, "cheap", {"policy": "lead(1, 3)"}).read_text()
+    assert "precision: 95 % interval 0.862 to 0.920." in best
 
 
 def test_best_yaml_of_a_calibrated_policy_can_be_run(ds2: Command, tmp_path: Path) -> None:
