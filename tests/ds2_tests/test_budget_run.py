@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from faulty_runs import hurried
 from small_runs import Meddler, Witness, asked, dataset_bytes, go, gone, summary_of
 
 from ds2.engines.budget import TEMPLATE_TOKENS
+from ds2.engines.logged import sample_number
 from ds2.engines.retry import RetryPolicy
 from ds2.engines.teacher import simulated_backend
 from ds2.runtime.budgets import open_budget
@@ -88,10 +90,16 @@ def test_what_a_budget_lets_through_costs_nothing_again(tmp_path: Path) -> None:
 
 
 def flaky(every: int, error: Callable[[], BaseException]) -> Meddler:
-    """Return a teacher whose replies get lost on their way, one of so many."""
+    """Return a teacher whose replies get lost on their way, one of so many.
 
-    async def lose(_: Request, call: int) -> Response | None:
-        if call % every == 0:
+    None is lost so often that its call is given up.
+    """
+    lost: Counter[str] = Counter()
+
+    async def lose(request: Request, call: int) -> Response | None:
+        asked = f"{sample_number.get()} {request}"
+        if call % every == 0 and lost[asked] < RetryPolicy().attempts - 1:
+            lost[asked] += 1
             raise error()
         return None
 

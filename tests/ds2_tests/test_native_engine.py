@@ -52,13 +52,6 @@ JSON = "application/json"
         pytest.param({"text": '{"choices": "no"}', "content_type": JSON}, id="choices-a-string"),
         pytest.param({"text": '{"choices": [null]}', "content_type": JSON}, id="choice-null"),
         pytest.param({"text": '{"choices": [{}]}', "content_type": JSON}, id="no-message"),
-        pytest.param(
-            {
-                "text": '{"choices": [{"message": {"content": "a"}}], "usage": 7}',
-                "content_type": JSON,
-            },
-            id="usage-a-number",
-        ),
         pytest.param({"text": "[" * 100_000, "content_type": JSON}, id="nested-too-deep"),
         pytest.param({"text": "oops", "status": 500}, id="500"),
         pytest.param({"text": "busy", "status": 503}, id="503"),
