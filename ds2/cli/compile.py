@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ds2.cli import completing
+from ds2.cli.completing import TaskName
 from ds2.cli.run import AdapterName, MergerName
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ _MODELS = "Models"
 
 
 def compile_command(
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help="A built-in task, or the path of a YAML file.",
-            autocompletion=completing.tasks,
-        ),
-    ],
+    task: TaskName,
     stage: Annotated[
         str,
         typer.Option(

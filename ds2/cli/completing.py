@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 
 def tasks(incomplete: str) -> list[str]:
     """Return the built-in tasks that begin so; a path is completed by the shell."""
@@ -15,3 +19,13 @@ def formats(incomplete: str) -> list[str]:
     from ds2.output.exports.formats import FORMATS
 
     return [name for name in FORMATS if name.startswith(incomplete)]
+
+
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A built-in task, or the path of a YAML file.",
+        autocompletion=tasks,
+    ),
+]

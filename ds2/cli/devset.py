@@ -7,18 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ds2.cli import completing
+from ds2.cli.completing import TaskName
 
 
 def devset_command(
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help="A built-in task, or the path of a YAML file.",
-            autocompletion=completing.tasks,
-        ),
-    ],
+    task: TaskName,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Rows wanted.")] = 60,
     run: Annotated[
         Path | None, typer.Option(help="The run whose rows are taken; runs/TASK-60 if not given.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from ds2.cli import completing
+from ds2.cli.completing import TaskName
 from ds2.cli.configfile import config_rest, take_config
 
 if TYPE_CHECKING:
@@ -57,14 +57,7 @@ class Coalesce(StrEnum):
 
 def read_request(
     context: typer.Context,
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help="A built-in task, or the path of a YAML file.",
-            autocompletion=completing.tasks,
-        ),
-    ],
+    task: TaskName,
     target: Annotated[
         int | None, typer.Option("--target", "-n", help="Rows wanted; 60 if not given.")
     ] = None,
