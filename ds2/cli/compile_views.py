@@ -85,6 +85,7 @@ def manifest(
     judge_program: Path | None = None,
 ) -> dict[str, Any]:
     """Return what `manifest.json` says; what is unknown, such as a price, is null."""
+    from optimizers.devsets import leaks, split_devset
     from optimizers.scores import paired
 
     usage = session.usage()
@@ -104,6 +105,7 @@ def manifest(
             "labelled": devset.labelled,
             "self_labelled": bool(devset.labelled_by) or None,
             "labelled_by": devset.labelled_by or None,
+            "leaks_between_sides": list(leaks(split_devset(devset.rows))),
         },
         "examples": dict(zip(SIDES, compiled.sizes, strict=True)),
         "different_examples": dict(zip(SIDES, compiled.different, strict=True)),

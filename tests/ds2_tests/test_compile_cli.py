@@ -76,6 +76,7 @@ def test_from_nothing_to_a_run_with_compiled_prompts(
     assert {"task", "optimizer", "seed", "calls", "tokens", "usd", "signatures"} <= said.keys()
     assert said["usd"] == 0  # the simulated teacher is free; an unknown price is null
     assert said["devset"]["self_labelled"] is True
+    assert said["devset"]["leaks_between_sides"] == []
     assert said["metric"]["name"] == "agreement with self-labels (not accuracy)"
     assert said["calls"] == sum(said["by_part"].values()) == said["new_calls"]
     assert "demo 1" in (folder / "prompts.diff").read_text(encoding="utf-8")
