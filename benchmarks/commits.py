@@ -1,6 +1,6 @@
 """What it costs to keep a reply: calls a second and CPU a call, by batch and by SQLite's `synchronous`.
 
-    python benchmarks/commits.py [--calls 2000] [--folder .]
+    python -m benchmarks.commits [--calls 2000] [--folder .]
 
 Each batch is one transaction of the run store's own writes (a reply of 1,500 characters, a prompt of
 3,000 for every five replies), on the disk of `--folder`. FULL is what a run uses: it alone keeps

@@ -1,6 +1,6 @@
 """The frontier of voting policies on recorded answers, fitted on one half and judged on the other.
 
-    python benchmarks/frontier.py [--fit] [--oracle] [--cross-fit] [--json]
+    python -m benchmarks.frontier [--fit] [--oracle] [--cross-fit] [--json]
 
 Questions are split in two by a hash of their text. All policies see the same random orders of the
 recorded samples of the second half; `--fit` adds calibrated ones, fitted to the first half to be as
@@ -25,9 +25,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from oracle import best_tables, bound, cheapest, lay_out
-from oracle import judge as exactly
-
+from benchmarks.oracle import best_tables, bound, cheapest, lay_out
+from benchmarks.oracle import judge as exactly
 from optimizers.recorded import Recording, read_recording, split
 from optimizers.replay import Replay
 from programs.ballots import Outcome, bootstrap, figures

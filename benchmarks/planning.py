@@ -1,6 +1,6 @@
 """What `ds2 plan` says of a run against what the run then takes, on the simulated teacher.
 
-    python benchmarks/planning.py [--quick] [--sets plain,corpus] [--keep FOLDER] [--json]
+    python -m benchmarks.planning [--quick] [--sets plain,corpus] [--keep FOLDER] [--json]
 
 Each case is a run of its own: a plan without a pilot, a pilot of 12 units, a plan from it, then the
 run. A cell tells how many of the real figures lie in their interval of 90 %, of how many, and the

@@ -1,6 +1,6 @@
 """What drawing a report costs: time and memory at 1,000, 10,000 and 100,000 rows.
 
-    python benchmarks/report.py [--targets 1000,10000,100000] [--task gsm8k] [--rows 2000] [--json]
+    python -m benchmarks.report [--targets 1000,10000,100000] [--task gsm8k] [--rows 2000] [--json]
 
 One run of 1,000 rows is made with the in-process teacher; larger stores are copies of its units and
 calls side by side, at other places, so their texts repeat. Each report is drawn in a process of its own.
@@ -91,7 +91,10 @@ def main() -> None:
             multiply(base, folder, max(1, target // BASE))
             options = ["--one", str(folder), "--rows", str(args.rows)]
             done = subprocess.run(
-                [sys.executable, __file__, *options], check=True, capture_output=True, text=True
+                [sys.executable, "-m", "benchmarks.report", *options],
+                check=True,
+                capture_output=True,
+                text=True,
             )
             shutil.rmtree(folder)
             lines.append({"rows": target, **json.loads(done.stdout.splitlines()[-1])})

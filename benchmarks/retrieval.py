@@ -152,7 +152,7 @@ def main() -> None:
     results = []
     for size in args.sizes:
         for engine in args.engines:
-            command = [sys.executable, __file__, "--one", engine, str(size)]
+            command = [sys.executable, "-m", "benchmarks.retrieval", "--one", engine, str(size)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout))
     if args.json:

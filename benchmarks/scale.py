@@ -1,6 +1,6 @@
 """How a run grows with its target: rows a second, memory, disk, and time to read it again.
 
-    python benchmarks/scale.py [--targets 1000,10000,100000] [--task gsm8k] [--json]
+    python -m benchmarks.scale [--targets 1000,10000,100000] [--task gsm8k] [--json]
 
 Each target is a whole run on the in-process teacher, in a process of its own, and then the same
 command again on the finished folder, in another one; then on what a kill at nine tenths of its units
@@ -96,7 +96,10 @@ def cut(folder: Path) -> int:
 def in_process_of_its_own(*arguments: str) -> dict[str, Any]:
     """Return what this script prints when it is given these arguments."""
     done = subprocess.run(
-        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "benchmarks.scale", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures

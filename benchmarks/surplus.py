@@ -1,7 +1,7 @@
 """Calls that the run-ahead of a wide run wastes: calls that were
 logged for surplus units or cancelled on the wire, as a share of all.
 
-    python benchmarks/surplus.py [--concurrency 256] [--task gsm8k] [--json]
+    python -m benchmarks.surplus [--concurrency 256] [--task gsm8k] [--json]
 
 The simulated teacher answers after a lognormal latency (median 50 ms, sigma 0.5), so that many
 units are really in flight. Goal: at most 0.05 at target 1,000 and 0.40 at target 60.

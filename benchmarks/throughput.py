@@ -1,6 +1,6 @@
 """How many calls a second one process makes of an endpoint, and what a call costs it.
 
-    python benchmarks/throughput.py [--quick] [--only calls|pipeline|shared] [--seconds 8]
+    python -m benchmarks.throughput [--quick] [--only calls|pipeline|shared] [--seconds 8]
 
 Servers run in processes of their own, latency is drawn evenly from 0.25 to 0.75 s, so that C calls in
 flight can make C / 0.5 calls a second at best: the ideal. Four tables, in Markdown:
@@ -121,7 +121,7 @@ def process(command: list[str], said_on: str) -> Iterator[str]:
 
 
 def waiting_server() -> Any:
-    return process([sys.executable, __file__, "--serve"], "stdout")
+    return process([sys.executable, "-m", "benchmarks.throughput", "--serve"], "stdout")
 
 
 # One client after another against it.

@@ -1,6 +1,6 @@
 """Tuning a vote on recorded answers: searched on one half, judged on the other.
 
-    python benchmarks/tuning.py [--trials 1000] [--splits 4] [--like "curtailed(5, 0.5)"] [--json]
+    python -m benchmarks.tuning [--trials 1000] [--splits 4] [--like "curtailed(5, 0.5)"] [--json]
 
 Questions are split in two by a hash of their text. A study of `optimizers.tuning` searches policies on
 the first half for the cheapest (samples an accepted row) that is at least as precise there as the vote

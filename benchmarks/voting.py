@@ -1,6 +1,6 @@
 """Voting and reading on recorded answers of real models to GSM8K.
 
-    python benchmarks/voting.py [--limit 100] [--fit] [--json]
+    python -m benchmarks.voting [--limit 100] [--fit] [--json]
 
 It draws by `programs.voting.SelfConsistency` from the replay engine, as a run does from a model, and
 prints yield (accepted / questions), precision (accepted and right / accepted, with a 95 % Wilson
@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dspy
-import frontier
 
+from benchmarks import frontier
 from ds2.engines.lm import logged_lm
 from ds2.engines.replay import recorded_backend
 from optimizers.recorded import read_recording, split

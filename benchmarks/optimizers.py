@@ -1,8 +1,8 @@
 """What each of DSPy's optimizers makes of each stage, on a teacher whose prompts matter.
 
-    python -m benchmarks.compiling --seeds 5               # gains: every stage, every optimizer
-    python -m benchmarks.compiling --stages answers --optimizers mipro,gepa --width 3
-    python -m benchmarks.compiling --null --seeds 20       # claims where nothing helps
+    python -m benchmarks.optimizers --seeds 5               # gains: every stage, every optimizer
+    python -m benchmarks.optimizers --stages answers --optimizers mipro,gepa --width 3
+    python -m benchmarks.optimizers --null --seeds 20       # claims where nothing helps
 
 The teacher has a sensitivity of 1 (`ds2/engines/teacher/sensitivity.py`), a judge and a proposer
 have none. Printed for each stage: the held-out score of the plain prompts, and the best that the
@@ -20,10 +20,14 @@ one that is compiled has them wrong in 15 % of the cases, whatever its prompt (`
 `--results FILE` keeps what was found, and what stands there is not done again: a benchmark that was
 stopped goes on, and several processes may share the stages among them.
 
-Run it with `-m`: as a script this file would hide the package of its name.
+Run it and its neighbours with `-m`: this folder, first on a script's path, would hide the package of the
+same name.
 """
 
 from __future__ import annotations
+
+if __name__ == "optimizers":
+    raise ImportError("benchmarks are run as modules: python -m benchmarks.NAME")
 
 import argparse
 import json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compiling import (
+from benchmarks.optimizers import (
     KEYWORD_JUDGE,
     QUESTION_JUDGE,
     Given,
