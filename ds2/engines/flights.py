@@ -60,7 +60,7 @@ class Flights:
             followers = self._followers.pop(key)
         if not followers:
             return
-        here = _running_loop()
+        here = running_loop()
         for follower in followers:
             if follower.loop is here:
                 _settle(follower.future, reply)
@@ -118,7 +118,8 @@ def _settle(future: asyncio.Future[Receipt], reply: Receipt | BaseException) -> 
         future.set_result(reply)
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread, or None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

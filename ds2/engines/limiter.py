@@ -17,6 +17,7 @@ from dspy import lm15
 
 from ds2.engines.breaker import Breaker
 from ds2.engines.congestion import Congestion
+from ds2.engines.flights import running_loop
 from ds2.engines.pace import Pace
 from ds2.engines.retry import is_full
 from ds2.engines.slot import Slot, pay, words_of
@@ -220,13 +221,18 @@ class Limiter:
         return lm15.ServerError(f"{breaker.words}, for more than {breaker.config.patience_s:g} s")
 
     def _grant_waiters(self) -> None:
-        gone = self._gone()
+        gone, here = self._gone(), running_loop()
         while self._waiters and (gone or self._room(self._waiters[0].slot)):
             waiter = heapq.heappop(self._waiters)
             if waiter.loop.is_closed():
                 continue
             if gone is None:
                 self._take(waiter.slot)
+            if (
+                waiter.loop is here
+            ):  # told at once, a slot stands idle for one turn of the loop less
+                _settle(waiter.granted, gone)
+                continue
             try:
                 waiter.loop.call_soon_threadsafe(_settle, waiter.granted, gone)
             except RuntimeError:  # its loop was closed since

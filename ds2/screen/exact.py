@@ -85,10 +85,15 @@ class NoScreen:
         return None
 
 
-def exact_key(context: str, question: str, options: tuple[str, ...]) -> int:
-    """Return what texts that say the same share; options are shuffled, so their order is none."""
+def exact_key(context: str, question: str, options: tuple[str, ...], found: tuple[str, ...]) -> int:
+    """Return what texts that say the same share; options are shuffled, so their order is none.
+
+    Args:
+        context, question, options: the texts.
+        found: their figures, see `figures_of`.
+    """
     plain = [_plain(context), _plain(question), *sorted(map(_plain, options))]
-    return int(content_id([plain, figures_of(context, question, options)]), 16)
+    return int(content_id([plain, found]), 16)
 
 
 def figures_of(context: str, question: str, options: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,7 +102,8 @@ def figures_of(context: str, question: str, options: tuple[str, ...]) -> tuple[s
 
 
 def _key(instruction: Instruction) -> int:
-    return exact_key(instruction.context, instruction.question, instruction.options)
+    texts = (instruction.context, instruction.question, instruction.options)
+    return exact_key(*texts, figures_of(*texts))
 
 
 def _plain(text: str) -> str:

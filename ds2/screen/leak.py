@@ -42,6 +42,10 @@ _ANNOUNCED = (
     r"(?!\s*(?:,|/|\||or\b|and\b|to\b|if\b|when\b|percent of\b|%\s*of\b))"
 )
 _BRACKETED = r"[.?!:]\s*[\[(]\s*(?:the |an? )?{answer}\s*[\])]\W*\Z"
+# What a question needs for one of these to hold: where it has none, no answer's pattern is made.
+_MARK = re.compile(
+    r"\b(?:hint|ans|answer|correct (?:option|choice)|solution|result|key)\b", re.IGNORECASE
+)
 # Numbers and sums are bounded, so that no text takes long.
 _FIGURE = r"\d[\d.,]{0,20}"
 _SUM = re.compile(
@@ -57,16 +61,21 @@ def told_answer(question: str, answers: Sequence[str]) -> str | None:
         question: what is asked, without its options.
         answers: how the answer may be written: of options its letter and its text.
     """
+    forms = [_ANNOUNCED] if _MARK.search(question) else []
+    forms += [_BRACKETED] if "]" in question or ")" in question else []
+    sums = list(_summed(question)) if "=" in question else []
+    if not forms and not sums:
+        return None
     for answer in answers:
         answer = answer.strip()
         if not answer or len(answer) > MOST_ANSWER:
             continue
         written = _written(answer)
-        for form in (_ANNOUNCED, _BRACKETED):
+        for form in forms:
             found = re.search(form.format(answer=written), question, re.IGNORECASE)
             if found is not None:
                 return found[0].strip()
-        for told in _summed(question):
+        for told in sums:
             if re.fullmatch(written, told["result"], re.IGNORECASE):
                 return told[0].strip()
     return None

@@ -11,6 +11,7 @@ Source: Broder (1997); Leskovec, Rajaraman, Ullman (2014), chapter 3. Signatures
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ SEED = 20260312
 MOST_VALUES = 128  # of a signature
 RECALL = 0.995  # of pairs at the threshold; above it more
 RECENT = 65_536
+_REMEMBERED = 64  # a set is looked up, added and removed within a moment
 _BITS = (1 << 32) - 1
 
 
@@ -77,18 +79,7 @@ class BandIndex:
 
     def keys(self, shingles: frozenset[str], salt: Hashable = None) -> tuple[int, ...]:
         """Return the buckets of a set; sets with different salts never meet."""
-        from rensa import RMinHash
-
-        sketch = RMinHash(num_perm=self.bands.values, seed=SEED)
-        sketch.update(list(shingles))
-        values = sketch.digest()
-        rows = self.bands.rows
-        # Python's hash differs from process to process: it only names a bucket, and is never kept. With
-        # 32 of its bits one in a hundred sets meets another by chance, and is then compared in vain.
-        return tuple(
-            hash((salt, start, *values[start : start + rows])) & _BITS
-            for start in range(0, self.bands.values, rows)
-        )
+        return _keys(self.bands, shingles, salt)
 
     def add(self, number: int, keys: tuple[int, ...]) -> None:
         """Put a number, one that was never given before, into its buckets."""
@@ -137,6 +128,21 @@ class BandIndex:
         packed, dropped = packed.without(self._gone)
         self._gone -= dropped
         self._packed.append(packed)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _keys(bands: Bands, shingles: frozenset[str], salt: Hashable) -> tuple[int, ...]:
+    from rensa import RMinHash
+
+    sketch = RMinHash(num_perm=bands.values, seed=SEED)
+    sketch.update(list(shingles))
+    values = sketch.digest()
+    # Python's hash differs from process to process: it only names a bucket, and is never kept. With
+    # 32 of its bits one in a hundred sets meets another by chance, and is then compared in vain.
+    return tuple(
+        hash((salt, start, *values[start : start + bands.rows])) & _BITS
+        for start in range(0, bands.values, bands.rows)
+    )
 
 
 class _Packed(NamedTuple):

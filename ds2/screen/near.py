@@ -144,4 +144,4 @@ def _sketch(context: str, question: str, options: tuple[str, ...]) -> Sketch:
     shape = Shape.of(context, question, options)
     asked, whole = shape.shingles()
     found = figures_of(context, question, options)
-    return Sketch(exact_key(context, question, options), found, asked, whole)
+    return Sketch(exact_key(context, question, options, found), found, asked, whole)
