@@ -15,6 +15,7 @@ from signatures.errors import StageError
 MOST_UNSCORED = 0.2
 LEVEL = 0.95
 RESAMPLES = 4000
+_DIGITS = 12  # scores of draws are added as floats: 1e-18 above 0 is 0, not a gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ def difference(
     Rule: examples scored on both sides are paired. Their differences are resampled with replacement,
     all examples that ask nearly the same as one (`resamples` times, seeded), and the percentiles of
     the means taken, expanded for small samples so that they are as wide as Student's interval would be
-    with n such clusters: a' = Phi(-sqrt(n / (n - 1)) t(a / 2, n - 1)).
+    with n such clusters: a' = Phi(-sqrt(n / (n - 1)) t(a / 2, n - 1)). All three numbers are rounded to
+    twelve decimals.
     Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap, section 5.3; clusters as
     the unit: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
 
@@ -167,7 +169,7 @@ def difference(
     tail = NormalDist().cdf(-sqrt(count / (count - 1)) * _student((1 + LEVEL) / 2, count - 1))
     low = means[max(0, floor(tail * resamples))]
     high = means[min(resamples - 1, ceil((1 - tail) * resamples) - 1)]
-    return Interval(_mean(sums), low, high)
+    return Interval(*(round(number, _DIGITS) + 0.0 for number in (_mean(sums), low, high)))
 
 
 def paired(before: Evaluation, after: Evaluation) -> int:

@@ -57,6 +57,17 @@ def test_students_quantiles_are_those_of_the_tables() -> None:
         assert _student(0.975, freedom) == pytest.approx(quantile, rel=0.005)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_floats_leave_above_nothing_is_no_gain(swapped: bool) -> None:
+    # Means of three draws: what is lost on one is won on the other, but for a float.
+    sides = [scored(*[1.0, 1 / 3] * 8), scored(*[2 / 3, 2 / 3] * 8)]
+    before, after = reversed(sides) if swapped else sides
+    gain = difference(before, after, alike=[place // 2 for place in range(16)], resamples=200)
+    assert gain is not None
+    assert [str(number) for number in gain] == ["0.0"] * 3
+    assert not gain.is_gain
+
+
 def test_a_difference_pairs_examples_and_leaves_out_what_one_side_lacks() -> None:
     gain = difference(scored(0.0, 0.0, None, 1.0), scored(1.0, 1.0, 1.0, None))
     assert gain is not None
