@@ -111,6 +111,7 @@ def price(
     searches: int,
     repeats: int,
     labelled: bool,
+    asked: int,
     budget_calls: int | None,
 ) -> Price:
     """Return what a compile costs, its search as wide as the budget allows.
@@ -125,6 +126,7 @@ def price(
         repeats: draws of each held-out example.
         labelled: whether answers (or verdicts) are known, or must be voted on first
             (`is_labelled`).
+        asked: examples that labels are voted on, those that find none among them.
         budget_calls: most calls in all; None for the ordinary width.
 
     Raises:
@@ -135,7 +137,7 @@ def price(
     evaluation = run * sizes[2] * repeats
     on_rows = stage in ON_ROWS or (stage == "keyword-judge" and labelled)
     setup = 0 if on_rows else BANK_CALLS
-    setup += 0 if labelled else _LABELLING.get(stage, 0) * sum(sizes)
+    setup += 0 if labelled else _LABELLING.get(stage, 0) * asked
     fixed = setup + run * (sizes[1] or sizes[0]) + 2 * evaluation
     fixed += PROPOSALS * predictors if kind.proposes else 0
     rest = None if budget_calls is None else (budget_calls - fixed) // run

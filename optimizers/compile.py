@@ -434,6 +434,7 @@ def _price(job: Job, kind: Kind, sizes: tuple[int, int, int]) -> Price:
         searches=stage.searches,
         repeats=job.repeats,
         labelled=job.labelled,
+        asked=sum(expected_sizes(job.stage, job.devset, job.cells).sizes),
         budget_calls=job.budget_calls,
     )
 
