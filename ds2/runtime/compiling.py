@@ -216,7 +216,7 @@ def open_compile(
             ):
                 yield session
         except BudgetSpent as spent:
-            raise _spent(request, budget, _calls(store)) from spent
+            raise _spent(request, budget, store) from spent
         except EndpointGone as gone:
             raise _gone(gone, answered=_calls(store) > 0) from gone.error
         finally:
@@ -276,13 +276,17 @@ def _calls(store: RunStore) -> int:
     return sum(usage.calls for usage in store.usage().values())
 
 
-def _spent(request: CompileRequest, budget: Budget, calls: int) -> RunStoppedError:
+def _spent(request: CompileRequest, budget: Budget, store: RunStore) -> RunStoppedError:
+    used = store.usage().values()
+    # A budget that is held by calls alone does not count tokens.
+    tokens = sum(usage.input_tokens + usage.output_tokens for usage in used)
+    tokens = max(tokens, budget.spent.tokens)
     return RunStoppedError.rule(
         "Compiling stopped",
         unit=str(request.out),
         name="what was used",
         rule=f"stay within --budget-{budget.stopped_by}",
-        value=f"{calls:,} calls, {budget.spent.tokens:,} tokens",
+        value=f"{_calls(store):,} calls, {tokens:,} tokens",
         todo="Give the same command with a larger one: what was asked costs nothing again.",
     )
 

@@ -18,6 +18,7 @@ import pytest
 from counting_server import logged_keys
 from small_runs import go, gone
 
+from ds2.config import BudgetConfig, EngineConfig, preset
 from ds2.engines.question import call_key, rendered
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.teacher import Teacher
@@ -27,7 +28,8 @@ from ds2.server.protocol import ChatCall
 from ds2.server.serve import served
 from ds2.store import RunStore
 from programs.synthesis import DS2Instruct
-from signatures.errors import ProgramError
+from signatures.errors import ProgramError, RunStoppedError
+from signatures.task import load_task
 
 COMMAND = [sys.executable, "-c", "from ds2.cli.app import main; main()"]
 KILLS = 3
@@ -38,7 +40,6 @@ QUICK = ("--stage", "answers", "--optimizer", "bootstrap", "--repeats", "1", "--
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a dev set out of a small run."""
     from ds2.runtime.devset import write_devset
-    from signatures.task import load_task
 
     out = tmp_path_factory.mktemp("run")
     assert go(out, 48).exit_code == 0
@@ -298,6 +299,25 @@ def test_a_dead_endpoint_stops_at_once_and_the_same_command_goes_on(
     assert ds2(*asked).code == 0
     said = manifest_of(tmp_path / "c")
     assert said["new_calls"] == said["calls"] - 20 == 10_000 - alive[0]
+
+
+def test_a_budget_of_calls_that_is_spent_tells_the_tokens_too(tmp_path: Path) -> None:
+    request = compiling.CompileRequest(
+        task=load_task("gsm8k"),
+        stage="answers",
+        config=preset("default"),
+        engine=EngineConfig(),
+        out=tmp_path / "c",
+        budget=BudgetConfig(budget_calls=1),
+    )
+
+    def ask_twice() -> None:
+        with compiling.open_compile(request) as session:
+            session.models["program"]("What is 2 + 2?")
+            session.models["program"]("What is 2 + 3?")
+
+    with pytest.raises(RunStoppedError, match=r"--budget-calls \(got '1 calls, [1-9]\d* tokens'"):
+        ask_twice()
 
 
 # A kill in the middle.
