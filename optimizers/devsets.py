@@ -338,22 +338,21 @@ def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> D
     if holds_lists(names):
         faults = list_label(source, row, values, keywords)
         return DevRow("", keywords=keywords, faults=faults, where=row.where)
-    question = str(values.get("question") or "").strip()
-    if not question:
-        refuse(source, f"have a question in each row ({row.where})", question, "Mend that row.")
-    if isinstance(values.get("answer"), list | tuple | dict):
+    question = _text(source, row, values, "question")
+    if isinstance(values.get("answer"), list | tuple | dict | bytes):
         refuse(source, f"have one answer in each row ({row.where})", values["answer"])
     answer = text_of(values.get("answer"))
     if "answer" in names and answer is None:
         todo = "Give it one, or leave the answers of all rows out."
         refuse(source, f"have an answer in each row ({row.where})", values.get("answer"), todo)
-    options = _options(values.get("options")) if task.answer.kind is AnswerKind.CHOICE else ()
+    choice = task.answer.kind is AnswerKind.CHOICE
+    options = _options(source, row, values.get("options")) if choice else ()
     reading = read_answer(task.answer, typed=answer, options=options, question=question)
     return DevRow(
         question=question,
         answer=answer,
         key=reading.key if answer is not None else None,
-        context=str(values.get("context") or "").strip() if task.context == "written" else "",
+        context=_text(source, row, values, "context") if task.context == "written" else "",
         options=options,
         keywords=keywords,
         level=_level(source, row, values.get("level")),
@@ -364,12 +363,29 @@ def _row(source: str, row: RowAt, names: Mapping[str, str], task: TaskSpec) -> D
     )
 
 
-def _options(value: Any) -> tuple[str, ...]:
-    """Return options from a list, from `{"A": ...}`, or from `{"label": [...], "text": [...]}`."""
+def _text(source: str, row: RowAt, values: Mapping[str, Any], name: str) -> str:
+    """Return a text that each row must have; a list or a mapping is none, whatever it would print as."""
+    value = values.get(name)
+    text = None if isinstance(value, list | tuple | dict | bytes) else text_of(value)
+    if text is None:
+        refuse(source, f"have a {name} in each row, as text ({row.where})", value, "Mend that row.")
+    return text
+
+
+def _options(source: str, row: RowAt, value: Any) -> tuple[str, ...]:
+    """Return options from a list, from `{"A": ...}`, or from `{"label": [...], "text": [...]}`.
+
+    Of `{"A": ...}` a letter without a text is no option: Parquet gives every row the letters of all.
+    """
+    found = value
     if isinstance(value, dict):
-        texts = value.get("text") if isinstance(value.get("text"), list) else None
-        return tuple(map(str, texts if texts is not None else (value[k] for k in sorted(value))))
-    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+        letters = [value[key] for key in sorted(value) if value[key] is not None]
+        found = value["text"] if isinstance(value.get("text"), list) else letters
+    texts = list(found) if isinstance(found, list | tuple) else []
+    if len(texts) < 2 or not all(map(text_of, texts)):
+        rule = f"have two options at least in each row, none of them empty ({row.where})"
+        refuse(source, rule, value, "Mend that row, or name another column with --columns.")
+    return tuple(map(str, texts))
 
 
 def _level(source: str, row: RowAt, value: Any) -> BloomLevel | None:

@@ -107,7 +107,7 @@ def words_of(source: str, row: RowAt, name: str, value: Any) -> tuple[str, ...]:
         value = _DIVIDED.split(value)
     if not isinstance(value, list | tuple):
         refuse(source, f"have a list as `{name}` ({row.where})", value, "Mend that row.")
-    return tuple(text for text in (str(part).strip() for part in value) if text)
+    return tuple(text for text in map(text_of, value) if text)
 
 
 def text_of(value: Any) -> str | None:

@@ -31,6 +31,8 @@ def read_rows(source: str) -> tuple[RowAt, ...]:
         ConfigError: there is no such source, it cannot be read, or it has no rows.
     """
     path = Path(source)
+    if not source.strip():  # a shell's empty variable is not the folder that it stands in
+        refuse(source, "be named", source)
     if path.is_dir():
         rows = tuple(_folder(path))
     elif path.is_file():
@@ -73,7 +75,7 @@ def _jsonl(path: Path) -> Iterator[RowAt]:
         where = f"{path.name}, line {number}"
         try:
             values = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # of brackets in brackets
             values = None
         if not isinstance(values, dict):
             todo = "Mend that line."

@@ -75,6 +75,35 @@ def test_options_are_read_from_each_usual_shape(tmp_path: Path, options: Any) ->
     assert row.key is not None
 
 
+def test_a_letter_that_only_other_rows_have_is_no_option(tmp_path: Path) -> None:
+    rows = [
+        {"question": "Which one?", "options": {"A": "a", "B": "b"}, "answer": "B"},
+        {
+            "question": "And which of three?",
+            "options": {"A": "a", "B": "b", "C": "c"},
+            "answer": "C",
+        },
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    found = load_devset(str(tmp_path / "d.parquet"), MEDQA).rows
+    assert [row.options for row in found] == [("a", "b"), ("a", "b", "c")]
+
+
+@pytest.mark.parametrize(
+    "options", [None, [], "A) a B) b", ["a"], ["a", ""], ["a", None], {"A": "a"}]
+)
+def test_a_choice_without_options_is_refused(tmp_path: Path, options: Any) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": "Which?", "options": options, "answer": "A"})
+    with pytest.raises(ConfigError, match=r"two options at least in each row, .*d.jsonl, line 1"):
+        load_devset(file, MEDQA)
+
+
+def test_a_number_can_be_a_question_and_nothing_is_no_keyword(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "d.jsonl", {"question": 0, "answer": 0, "keywords": ["sums", None]})
+    (row,) = load_devset(file, GSM8K).rows
+    assert (row.question, row.key, row.keywords) == ("0", "0", ("sums",))
+
+
 def test_a_set_without_answers_is_unlabelled(tmp_path: Path) -> None:
     file = jsonl(tmp_path / "d.jsonl", {"question": "2 + 2?"})
     assert not load_devset(file, GSM8K).labelled
@@ -96,15 +125,42 @@ GOOD = {"question": "2 + 2?", "answer": "4"}
         (
             GSM8K,
             [GOOD, {"question": "", "answer": "4"}],
-            r"a question in each row \(d.jsonl, line 2",
+            r"a question in each row, as text \(d.jsonl, line 2",
         ),
         (GSM8K, [GOOD, {"question": "3?"}], r"an answer in each row \(d.jsonl, line 2\)"),
         (GSM8K, [GOOD, {"question": "3?", "answer": "many"}], "d.jsonl, line 2: 'many'"),
         (GSM8K, [{**GOOD, "level": "Guess"}], "name Bloom's levels only"),
         (PUBMEDQA, [{"question": "Does it?", "answer": "yes"}], "have the columns context"),
         (MEDQA, [{"question": "Which?", "answer": "A"}], "have the columns options"),
+        (
+            GSM8K,
+            [{"question": [{"role": "user"}], "answer": "4"}],
+            "a question in each row, as text",
+        ),
+        (
+            PUBMEDQA,
+            [{"question": "Does it?", "context": {"texts": ["It does."]}, "answer": "yes"}],
+            "a context in each row, as text",
+        ),
+        (
+            PUBMEDQA,
+            [{"question": "Does it?", "context": None, "answer": "yes"}],
+            "a context in each row, as text",
+        ),
     ],
-    ids=["empty", "column", "question", "answer", "unreadable", "level", "context", "options"],
+    ids=[
+        "empty",
+        "column",
+        "question",
+        "answer",
+        "unreadable",
+        "level",
+        "context",
+        "options",
+        "chat",
+        "mapping",
+        "no context",
+    ],
 )
 def test_what_is_wrong_is_named_with_its_line(
     tmp_path: Path, task: Any, rows: list[Any], said: str
@@ -233,6 +289,7 @@ def test_a_few_unreadable_answers_are_left_out_and_named(tmp_path: Path) -> None
         ("none.jsonl", None, "nothing there"),
         ("d.csv", "question\n", "end in .jsonl or .parquet"),
         ("d.jsonl", "{oops\n", r"a JSON object in each line \(d.jsonl, line 1\)"),
+        ("d.jsonl", "[" * 99_999, r"a JSON object in each line \(d.jsonl, line 1\)"),
         ("d.parquet", "no parquet", "be readable Parquet"),
     ],
 )
@@ -244,6 +301,11 @@ def test_a_source_that_cannot_be_read_is_refused(
         path.write_text(text)
     with pytest.raises(ConfigError, match=said):
         load_devset(str(path), GSM8K)
+
+
+def test_no_name_is_not_the_folder_one_stands_in() -> None:
+    with pytest.raises(ConfigError, match="be named"):
+        load_devset("", GSM8K)
 
 
 @pytest.mark.parametrize("text", ["question", "question=", "size=x"])
