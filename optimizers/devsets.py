@@ -375,12 +375,17 @@ def _text(source: str, row: RowAt, values: Mapping[str, Any], name: str) -> str:
 def _options(source: str, row: RowAt, value: Any) -> tuple[str, ...]:
     """Return options from a list, from `{"A": ...}`, or from `{"label": [...], "text": [...]}`.
 
-    Of `{"A": ...}` a letter without a text is no option: Parquet gives every row the letters of all.
+    Options stand in the order of their letters. Of `{"A": ...}` a letter without a text is no option:
+    Parquet gives every row the letters of all.
     """
     found = value
-    if isinstance(value, dict):
-        letters = [value[key] for key in sorted(value) if value[key] is not None]
-        found = value["text"] if isinstance(value.get("text"), list) else letters
+    if isinstance(value, dict) and isinstance(value.get("text"), list):
+        found, letters = value["text"], value.get("label")
+        if isinstance(letters, list) and len(letters) == len(found):
+            order = sorted(range(len(found)), key=lambda place: str(letters[place]))
+            found = [found[place] for place in order]
+    elif isinstance(value, dict):
+        found = [value[key] for key in sorted(value) if value[key] is not None]
     texts = list(found) if isinstance(found, list | tuple) else []
     if len(texts) < 2 or not all(map(text_of, texts)):
         rule = f"have two options at least in each row, none of them empty ({row.where})"

@@ -65,8 +65,10 @@ def test_a_folder_that_datasets_saved_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options", [["a", "b", "c", "d"], {"A": "a", "B": "b", "C": "c", "D": "d"},
-                {"label": ["A", "B", "C", "D"], "text": ["a", "b", "c", "d"]}],
-    ids=["list", "letters", "label and text"],
+                {"label": ["A", "B", "C", "D"], "text": ["a", "b", "c", "d"]},
+                {"label": ["B", "D", "C", "A"], "text": ["b", "d", "c", "a"]},
+                {"text": ["a", "b", "c", "d"]}],
+    ids=["list", "letters", "label and text", "other order", "text"],
 )  # fmt: skip
 def test_options_are_read_from_each_usual_shape(tmp_path: Path, options: Any) -> None:
     file = jsonl(tmp_path / "d.jsonl", {"question": "Which?", "options": options, "answer": "B"})
