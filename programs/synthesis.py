@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -277,7 +277,7 @@ class DS2Instruct(dspy.Module):
                 that have changed since.
         """
         document = _read_program(Path(path))
-        fresh = DS2Instruct(self.task, self._judged_as(document.get("program") or ()))
+        fresh = DS2Instruct(self.task, self._judged_as(_states_in(document)))
         for name, ours in (("task", self.task.name), ("signatures", fresh.signatures_hash())):
             if document.get(name) != ours:
                 raise ProgramError.rule(
@@ -289,9 +289,9 @@ class DS2Instruct(dspy.Module):
                     todo="Compile it again for this task and version.",
                 )
         try:
-            states = {name: {**state, "lm": None} for name, state in document["program"].items()}
-            fresh.load_state(states)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            states = document["program"].items()
+            fresh.load_state({name: _state(state) for name, state in states})
+        except (KeyError, TypeError, AttributeError, ValueError, NotImplementedError) as error:
             raise ProgramError.rule(
                 "Loading a program failed",
                 unit=str(path),
@@ -312,8 +312,7 @@ def judges_in(path: str | Path) -> frozenset[str]:
     Raises:
         ProgramError: it cannot be read.
     """
-    states = _read_program(Path(path)).get("program")
-    names = {name.rpartition(".")[0] for name in states} if isinstance(states, dict) else set()
+    names = {name.rpartition(".")[0] for name in _states_in(_read_program(Path(path)))}
     return frozenset(names & {*JUDGES, "vote.judge"})
 
 
@@ -365,10 +364,29 @@ def _unplugged(predictor: Any) -> Any:
     return bare
 
 
+def _states_in(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the states of the predictors in a file; none where it is damaged."""
+    states = document.get("program")
+    return states if isinstance(states, dict) else {}
+
+
+def _state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of one predictor without a language model.
+
+    Raises:
+        KeyError, TypeError: it holds no words; DSPy would find out in the middle of a call.
+    """
+    if not isinstance(state["signature"]["instructions"], str):
+        raise TypeError("its instructions are no text")
+    if not all(isinstance(demo, dict) for demo in state["demos"]):
+        raise TypeError("a demo is no mapping")
+    return {**state, "lm": None}
+
+
 def _read_program(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProgramError.rule(
             "Loading a program failed",
             name="program file",

@@ -15,7 +15,7 @@ from ds2.engines.teacher import TeacherRates, simulated_backend
 from programs.keywords import ExpansionShape
 from programs.sampling import Temperatures
 from programs.stopping import fixed
-from programs.synthesis import JUDGES, ChainConfig, DS2Instruct
+from programs.synthesis import JUDGES, ChainConfig, DS2Instruct, judges_in
 from signatures.bloom import LEVELS
 from signatures.errors import ConfigError, ProgramError, TaskError
 from signatures.records import Rejection, Row
@@ -347,6 +347,7 @@ def test_loading_into_changed_signatures_is_refused(tmp_path: Path, change: dict
         pytest.param('{"format": 99}', id="another-format"),
         pytest.param('{"writer.single": {}}', id="a-file-of-dspy"),
         pytest.param(b"\xff\xfe", id="binary"),
+        pytest.param("[" * 99_999, id="brackets"),
     ],
 )
 def test_a_file_that_is_no_program_is_refused(tmp_path: Path, content: str | bytes) -> None:
@@ -375,6 +376,40 @@ def test_a_damaged_program_changes_nothing(tmp_path: Path, damage: str) -> None:
     with pytest.raises(ProgramError, match="hold the state of every predictor"):
         program.load(path)
     assert program.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"demos": "abc"},
+        {"demos": None},
+        {"demos": [1]},
+        {"signature": {"instructions": None, "fields": []}},
+        {"signature": {"instructions": 5, "fields": []}},
+        {"extended_signature": {}},
+    ],
+    ids=str,
+)
+def test_a_state_without_words_is_refused_before_the_first_call(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = tmp_path / "program.json"
+    compiled().save(path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["program"]["vote.draw.predict"] |= change
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(ProgramError, match="hold the state of every predictor"):
+        DS2Instruct("gsm8k").load(path)
+
+
+def test_a_list_holds_no_states(tmp_path: Path) -> None:
+    path = tmp_path / "program.json"
+    compiled().save(path)
+    document = json.loads(path.read_text(encoding="utf-8")) | {"program": [1]}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert judges_in(path) == frozenset()
+    with pytest.raises(ProgramError, match="hold the state of every predictor"):
+        DS2Instruct("gsm8k").load(path)
 
 
 def test_the_fingerprint_is_of_the_words_and_not_of_the_engine() -> None:
