@@ -49,6 +49,7 @@ from optimizers.scores import (
 )
 from optimizers.search import (
     KINDS,
+    MOST_SEEDS,
     OPTIMIZERS,
     Kind,
     Models,
@@ -372,7 +373,7 @@ class _Work:
             lm=dspy.settings.lm,
             good=good_enough(asked.scored, train),
             sizing=Sizing(train, val, len(student.predictors()), width),
-            seed=self.job.seed,
+            seed=self.job.seed % MOST_SEEDS,
             threads=self.job.threads,
         )
         try:

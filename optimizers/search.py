@@ -27,6 +27,7 @@ from optimizers.sides import Examples
 from signatures.errors import ConfigError
 
 MAX_DEMOS = 3
+MOST_SEEDS = 2**32 - 1  # NumPy's generators take seeds below 2^32; MIPROv2 is given one more
 _BATCH = 16  # examples of one step of SIMBA
 GOOD = 0.8  # an outcome of at least this score is taken as a demo
 _UPPER = 0.25  # or one as good as the best quarter of the plain prompts' at least
@@ -239,7 +240,7 @@ class Search(NamedTuple):
         lm: the language model of the program.
         good: the score from which an outcome is taken as a demo.
         sizing: how wide.
-        seed: of the optimizer's own choices.
+        seed: of the optimizer's own choices, below `MOST_SEEDS`.
         threads: how many examples are run at once.
     """
 

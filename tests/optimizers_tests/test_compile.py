@@ -132,6 +132,13 @@ def test_the_same_job_comes_to_the_same_prompts_in_any_number_of_threads(optimiz
 # GEPA calls its metric with five arguments, and scores with two.
 
 
+@pytest.mark.parametrize("seed", [2**32 - 2, 2**32 - 1, 2**63 - 1])
+@pytest.mark.parametrize("optimizer", ["bootstrap-optuna", "mipro"])
+def test_any_seed_that_a_run_takes_seeds_a_search(optimizer: str, seed: int) -> None:
+    found = compiled("answers", optimizer, devset=smallest(), seed=seed)
+    assert found.candidates > 1
+
+
 def test_the_metric_takes_five_arguments_with_defaults_and_scores_alike() -> None:
     metric = Judging(lambda example, outcome: Score(0.25, "mend it"))
     for feedback in (True, False):
