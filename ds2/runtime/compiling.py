@@ -117,7 +117,7 @@ class CompileSession:
         return total(run_cost(self.store)).usd
 
     def claim(self, identity: Mapping[str, Any]) -> None:
-        """Make sure that the folder is of this compile and no other.
+        """Make sure that the folder is of this compile and no other; one without a call is of nobody.
 
         Raises:
             StoreError: it is of another compile or of a run; what differs is named.
@@ -127,7 +127,7 @@ class CompileSession:
         stored = meta.get("compile")
         if stored is None and "identity" in meta:
             raise _foreign(self.store.folder, "a run", "a compile")
-        if stored is not None and stored != ours:
+        if stored is not None and stored != ours and self.logged:
             names = sorted(k for k in {**stored, **ours} if stored.get(k) != ours.get(k))
             was = {name: stored.get(name) for name in names}
             raise _foreign(self.store.folder, was, {name: ours.get(name) for name in names})

@@ -250,6 +250,22 @@ def test_a_folder_of_another_compile_or_of_a_run_is_refused(
     assert "Continuing the compile failed" in ds2(*asked, "r").err
 
 
+def test_what_was_refused_before_its_first_call_can_be_mended_and_given_again(
+    ds2: Callable[..., Any], rows: Path, tmp_path: Path
+) -> None:
+    whole = rows.read_text(encoding="utf-8")
+    mended = tmp_path / "mended.jsonl"
+    mended.write_text(whole.replace('"level"', '"grade"'), encoding="utf-8")
+    asked = ("compile", "gsm8k", "--stage", "judge", "--optimizer", "bootstrap", "--repeats", 1,
+             "--devset", mended, "--out", "j", "-q")  # fmt: skip
+    refused = ds2(*asked)
+    assert refused.code == 2
+    assert "have a level each" in refused.err
+    mended.write_text(whole, encoding="utf-8")
+    done = ds2(*asked)
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [(("--run", "nowhere"), "hold a run"), (("--run", "r", "-n", "99"), "be at least 99")],
