@@ -12,7 +12,7 @@ from typing import Any
 from ds2.config import RunConfig
 from ds2.runtime.plan import Plan, make_plan
 from ds2.store import STORE_NAME, RunStore
-from signatures.errors import OutputError
+from signatures.errors import OutputError, StoreError
 from signatures.records import Keyword
 from signatures.task import TaskSpec
 
@@ -61,6 +61,7 @@ def read_run(folder: Path) -> PastRun:
 
     Raises:
         OutputError: it is no run folder, or one of its files is damaged.
+        StoreError: it is that of a compile, or its store cannot be read.
     """
     if not (folder / STORE_NAME).is_file():
         raise OutputError.rule(
@@ -71,6 +72,8 @@ def read_run(folder: Path) -> PastRun:
             value=f"no {STORE_NAME}",
             todo="Name the folder of a run, such as runs/gsm8k-60.",
         )
+    with RunStore(folder, lock=False) as store:
+        refuse_compile(store)
     settings = _json(folder, "config.json")
     bank = _json(folder, "keywords.json", optional=True)
     try:
@@ -85,6 +88,24 @@ def read_run(folder: Path) -> PastRun:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise unreadable(folder, "config.json or keywords.json", str(error)[:200]) from error
+
+
+def refuse_compile(store: RunStore) -> None:
+    """Refuse the folder of a compile, which is no run.
+
+    Raises:
+        StoreError: it is one.
+    """
+    if "compile" in store.meta():
+        raise StoreError.rule(
+            "Opening the run failed",
+            unit=str(store.folder),
+            name="the folder",
+            rule="be that of a run",
+            value="a compile",
+            todo="Its manifest.json says what it came to; `ds2 run TASK --program FOLDER/program.json` "
+            "uses its prompts, with a folder of its own.",
+        )
 
 
 def _json(folder: Path, name: str, *, optional: bool = False) -> dict[str, Any]:

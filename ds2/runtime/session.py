@@ -24,6 +24,7 @@ from ds2.engines.resolve import resolve_backend
 from ds2.engines.retry import RetryPolicy
 from ds2.fingerprint import check_same, identity
 from ds2.lock import LOCK_NAME
+from ds2.runtime.past import refuse_compile
 from ds2.runtime.screening import screens_version
 from ds2.screen.avoid import Avoided, same_questions
 from ds2.store import STORE_NAME, RunStore
@@ -336,7 +337,7 @@ def claim(
         avoided: what the request's `avoid` came to.
 
     Raises:
-        StoreError: the store belongs to another run.
+        StoreError: the store belongs to another run, or to a compile.
     """
     policy = program.vote.policy
     # A fitted policy is what its table says, wherever its file lies.
@@ -352,6 +353,7 @@ def claim(
         corpus=request.corpus.id if request.corpus else None,
         screens=screens_version(),
     )
+    refuse_compile(store)
     stored = store.meta().get("identity")
     if stored is not None:
         told = stored.get("config", {}).get("avoid", [])

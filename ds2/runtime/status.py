@@ -14,6 +14,7 @@ from ds2.runtime.costs import Cost, run_cost, total
 from ds2.runtime.heartbeat import CUT_SHORT, HISTORY, META
 from ds2.runtime.lastword import LastWord
 from ds2.runtime.ledger import Ledger
+from ds2.runtime.past import refuse_compile
 from ds2.runtime.summary import stage_usage
 from ds2.store import RunStore
 
@@ -98,11 +99,12 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
         calendar_s: what tells the Unix time.
 
     Raises:
-        StoreError: it holds no run, an empty store, or one of another schema.
+        StoreError: it holds no run, a compile, an empty store, or one of another schema.
     """
     with RunStore(folder, lock=False) as store:
         # Before the rest is read: a run that ends meanwhile is then seen as running, never as killed.
         running = is_running(folder)
+        refuse_compile(store)
         meta = store.meta()
         beat = meta.get(META) or {}
         if not running:

@@ -250,6 +250,22 @@ def test_a_folder_of_another_compile_or_of_a_run_is_refused(
     assert "Continuing the compile failed" in ds2(*asked, "r").err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("run", "gsm8k", "-n", 6, "--out"), ("status",), ("report",), ("stats",), ("verify",)],
+)
+def test_a_compile_is_no_run(
+    ds2: Callable[..., Any], rows: Path, tmp_path: Path, command: tuple[Any, ...]
+) -> None:
+    assert ds2("compile", "gsm8k", *QUICK, "--devset", rows, "-q", "--out", "c").code == 0
+    calls = manifest_of(tmp_path / "c")["calls"]
+    refused = ds2(*command, "c")
+    assert refused.code == 2
+    assert "the folder must be that of a run (got 'a compile')" in refused.err
+    with RunStore(tmp_path / "c") as store:
+        assert sum(usage.calls for usage in store.usage().values()) == calls
+
+
 def test_what_was_refused_before_its_first_call_can_be_mended_and_given_again(
     ds2: Callable[..., Any], rows: Path, tmp_path: Path
 ) -> None:
