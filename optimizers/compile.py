@@ -492,7 +492,10 @@ def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
     if not result.diff:
         yield f"{job.optimizer} found nothing better than the prompts it began with."
     if result.candidates < 2 and job.optimizer != "bootstrap":
-        yield "The search tried no prompt but the one it began with: the proposer gave nothing usable."
+        why = "no outcome was good enough for a demo"
+        if KINDS[job.optimizer].proposes:
+            why = "the proposer gave nothing usable, or was never asked"
+        yield f"The search tried no prompt but the one it began with: {why}."
     if result.unscored:
         yield f"{result.unscored:.1%} of the outcomes in the search could not be scored."
     if not result.above_floor:

@@ -329,6 +329,14 @@ def test_a_proposer_that_never_says_anything_usable_is_told() -> None:
     assert not found.gained
 
 
+@pytest.mark.parametrize("optimizer", ["random-search", "bootstrap-optuna"])
+def test_a_search_without_a_demo_blames_no_proposer(optimizer: str) -> None:
+    silent = lm(Script("no field at all").backend())
+    found = compiled("answers", optimizer, models(program=silent))
+    assert "no outcome was good enough for a demo" in " ".join(found.notices)
+    assert "proposer" not in " ".join(found.notices)
+
+
 # What is refused before the first call.
 
 
