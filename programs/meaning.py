@@ -36,7 +36,7 @@ from signatures.task import AnswerFormat, AnswerKind
 # Part of a run's fingerprint, with the merger's name: raise it when answers would be merged otherwise.
 MERGING_VERSION = 1
 
-_MERGED = (AnswerKind.EXPRESSION, AnswerKind.TEXT, AnswerKind.OPEN)
+MERGED = (AnswerKind.EXPRESSION, AnswerKind.TEXT, AnswerKind.OPEN)
 _APART = re.compile(r"[%°]|(?<![\\A-Za-z])[A-Za-zµ]{2,}")
 _WRITTEN_OUT = re.compile(r"\\(?:text|mathrm|textrm|operatorname)\s?\{([^{}]*)\}")
 _REMEMBERED = 4096
@@ -110,11 +110,11 @@ class Equivalence:
                 value="no merger",
                 todo="Give Equivalence(answer, merger=Judge()) or an Embedding.",
             )
-        if self.merger is not None and kind not in _MERGED:
+        if self.merger is not None and kind not in MERGED:
             raise ConfigError.rule(
                 "Building a vote failed",
                 name="merger",
-                rule=f"be given for {', '.join(_MERGED)} only: other kinds have exact keys",
+                rule=f"be given for {', '.join(MERGED)} only: other kinds have exact keys",
                 value=kind.value,
                 todo="Leave the merger out.",
             )

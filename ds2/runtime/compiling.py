@@ -37,8 +37,9 @@ from ds2.runtime.session import (
 from ds2.runtime.stopping import current
 from ds2.store import RunStore, Usage
 from programs.loop import run_sync
+from programs.meaning import MERGED
 from programs.synthesis import JUDGES, DS2Instruct, judges_in
-from signatures.errors import RunStoppedError, StoreError
+from signatures.errors import ConfigError, RunStoppedError, StoreError
 from signatures.task import TaskSpec
 
 MANIFEST_NAME = "manifest.json"
@@ -149,8 +150,19 @@ def compile_program(request: CompileRequest, resolve: Resolver | None = None) ->
     """Return the program of a request without language models: what can be checked before a call.
 
     Raises:
-        DS2Error: the model, or the program to begin with, is not as it must be.
+        DS2Error: the task has no judge of answers to compile; or the model, or the program to begin
+            with, is not as it must be.
     """
+    kind = request.task.answer.kind
+    if request.stage == "answer-judge" and kind not in MERGED:
+        raise ConfigError.rule(
+            "Compiling failed",
+            unit=request.task.name,
+            name="answers, for the stage answer-judge,",
+            rule=f"be of the kind {', '.join(MERGED)}",
+            value=kind.value,
+            todo="Answers of other kinds are compared by their keys: compile --stage answers.",
+        )
     backends = backends_for(_run_request(request), resolve)
     judges = {_HELD[request.stage]} if request.stage in _HELD else set()
     if request.program is not None:

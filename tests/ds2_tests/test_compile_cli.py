@@ -189,7 +189,8 @@ def test_pairs_that_cannot_be_used_are_told_by_their_line(
         assert told.code == 2
         assert said in told.err
     exact = ds2("compile", "gsm8k", "--stage", "answer-judge", "--devset", "p.jsonl")
-    assert "merger must be given for" in exact.err  # numbers have exact keys
+    assert "answers, for the stage answer-judge, must be of the kind expression" in exact.err
+    assert "merger" not in exact.err  # numbers have exact keys, and nobody asked for one
 
 
 @pytest.mark.parametrize(
