@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from signatures.errors import ConfigError
 
+_HALF = re.compile("[\ud800-\udfff]")
 _FILES = ("*.parquet", "*.jsonl")
 
 
@@ -80,6 +82,11 @@ def _jsonl(path: Path) -> Iterator[RowAt]:
         if not isinstance(values, dict):
             todo = "Mend that line."
             refuse(str(path), f"hold a JSON object in each line ({where})", line[:80], todo)
+        if half := _HALF.search(
+            json.dumps(values, ensure_ascii=False)
+        ):  # JSON can write what no model can be sent
+            rule = f"hold whole characters, no half of a pair ({where})"
+            refuse(str(path), rule, f"U+{ord(half[0]):04X}", "Mend that line.")
         yield RowAt(where, values)
 
 

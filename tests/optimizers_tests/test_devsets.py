@@ -291,6 +291,11 @@ def test_a_few_unreadable_answers_are_left_out_and_named(tmp_path: Path) -> None
         ("none.jsonl", None, "nothing there"),
         ("d.csv", "question\n", "end in .jsonl or .parquet"),
         ("d.jsonl", "{oops\n", r"a JSON object in each line \(d.jsonl, line 1\)"),
+        (
+            "d.jsonl",
+            '{"question": "\\ud83d 2?"}\n',
+            r"no half of a pair \(d.jsonl, line 1\) \(got 'U\+D83D'",
+        ),
         ("d.jsonl", "[" * 99_999, r"a JSON object in each line \(d.jsonl, line 1\)"),
         ("d.parquet", "no parquet", "be readable Parquet"),
     ],
