@@ -489,6 +489,11 @@ def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
             "labels, not accuracy."
         )
     yield from () if devset is None else left_out(devset)
+    if devset is not None and job.stage == "chain" and not tried_on_rows(job.stage, devset):
+        yield (
+            "The dev set was not used: the chain is tried on rows that name keywords and level, else on "
+            "cells of the task's own keywords."
+        )
     if not result.diff:
         yield f"{job.optimizer} found nothing better than the prompts it began with."
     if result.candidates < 2 and job.optimizer != "bootstrap":

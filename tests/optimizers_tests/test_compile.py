@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+from dataclasses import replace
 from typing import Any
 
 import dspy
@@ -45,7 +46,6 @@ LEAST = {name: kind.widths[0] for name, kind in KINDS.items()}
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the narrowest search of every optimizer."""
-    from dataclasses import replace
 
     for name, kind in list(KINDS.items()):
         monkeypatch.setitem(KINDS, name, replace(kind, widths=(LEAST[name],) * 3))
@@ -178,8 +178,6 @@ def failing(after: int, error: lm15.LM15Error) -> dspy.LM:
             if calls[0] > after:
                 raise error
             return await inner.open().complete(request)
-
-    from dataclasses import replace
 
     made = lm(replace(inner, open=Failing))
     made.engine.logged.retry.attempts = made.engine.logged.retry.first_attempts = 1
@@ -455,6 +453,13 @@ def test_a_self_labelled_set_is_not_called_accuracy() -> None:
 def test_cells_are_made_of_the_tasks_own_keywords_without_a_dev_set() -> None:
     found = compiled("instructions", "bootstrap", devset=None, cells=20)
     assert found.sizes == (7, 5, 8)
+
+
+def test_a_dev_set_that_the_chain_cannot_use_is_told() -> None:
+    bare = tuple(replace(row, keywords=(), level=None) for row in devset().rows)
+    for rows, unused in ((bare, True), (devset().rows, False)):
+        found = compiled("chain", "bootstrap", devset=DevSet("d", rows, labelled=True))
+        assert ("The dev set was not used" in " ".join(found.notices)) is unused
 
 
 def test_a_compile_can_begin_with_compiled_prompts() -> None:
