@@ -8,7 +8,7 @@ comes with an interval, and an interval that holds 0 is told as no gain shown.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import dspy
@@ -23,7 +23,7 @@ from optimizers.budget import (
     price,
     tried_on_rows,
 )
-from optimizers.devsets import DevSet, left_out
+from optimizers.devsets import DevSet
 from optimizers.evaluating import OWN_ROLLOUT, Progress, Scorer, evaluate
 from optimizers.examples import CELLS, make_examples
 from optimizers.judges import JudgePrompts, Judges, judged_by, refuse_idle
@@ -36,6 +36,7 @@ from optimizers.metrics import (
     held_out,
     metric_for,
 )
+from optimizers.notices import notices
 from optimizers.prompt_diff import prompt_diff
 from optimizers.proposing import proposing
 from optimizers.quiet import quiet
@@ -45,7 +46,6 @@ from optimizers.scores import (
     Outcome,
     difference,
     refuse_unscored,
-    told_of_unscored,
 )
 from optimizers.search import (
     KINDS,
@@ -65,12 +65,6 @@ from programs.synthesis import DS2Instruct
 from signatures.errors import ConfigError, StageError
 from signatures.records import content_id
 
-_LABELLED = {
-    "answers",
-    "answer-judge",
-    "question-judge",
-    "keyword-judge",
-}  # whose labels may be a model's
 _DRAIN_S = 60.0  # the longest wait for calls under way when a compile ends
 
 
@@ -411,7 +405,7 @@ class _Work:
             above_floor=precision is None or precision >= floor,
             notices=(),
         )
-        return _with_notices(result, self.job, examples)
+        return replace(result, notices=tuple(notices(result, self.job, examples)))
 
     def _metric_id(self, metric: Metric, floor: float) -> str:
         job = self.job
@@ -471,37 +465,3 @@ def _take_prompts(into: dspy.Module, of: dspy.Module) -> None:
 def _precision(after: Evaluation) -> float | None:
     accepted, right = after.part("accepted"), after.part("right")
     return right / accepted if accepted and right is not None else None
-
-
-def _with_notices(result: Compiled, job: Job, examples: Examples) -> Compiled:
-    return replace(result, notices=tuple(_notices(result, job, examples)))
-
-
-def _notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:
-    yield from examples.notices
-    alone = alike(examples.test)
-    yield from told_of_unscored(result.before, result.after, alike=alone, seed=job.seed)
-    devset = job.devset
-    by_labels = job.stage in _LABELLED and job.labelled
-    if devset is not None and devset.labelled_by and by_labels:
-        yield (
-            f"The dev set is self-labelled ({devset.labelled_by}): the score is agreement with those "
-            "labels, not accuracy."
-        )
-    yield from () if devset is None else left_out(devset)
-    if devset is not None and job.stage == "chain" and not tried_on_rows(job.stage, devset):
-        yield (
-            "The dev set was not used: the chain is tried on rows that name keywords and level, else on "
-            "cells of the task's own keywords."
-        )
-    if not result.diff:
-        yield f"{job.optimizer} found nothing better than the prompts it began with."
-    if result.candidates < 2 and job.optimizer != "bootstrap":
-        why = "no outcome was good enough for a demo"
-        if KINDS[job.optimizer].proposes:
-            why = "the proposer gave nothing usable, or was never asked"
-        yield f"The search tried no prompt but the one it began with: {why}."
-    if result.unscored:
-        yield f"{result.unscored:.1%} of the outcomes in the search could not be scored."
-    if not result.above_floor:
-        yield f"The precision of the rows is {result.precision:.2f}, below the floor: no gain counts."
