@@ -82,9 +82,8 @@ def _jsonl(path: Path) -> Iterator[RowAt]:
         if not isinstance(values, dict):
             todo = "Mend that line."
             refuse(str(path), f"hold a JSON object in each line ({where})", line[:80], todo)
-        if half := _HALF.search(
-            json.dumps(values, ensure_ascii=False)
-        ):  # JSON can write what no model can be sent
+        # JSON can write what no model can be sent.
+        if half := _HALF.search(json.dumps(values, ensure_ascii=False)):
             rule = f"hold whole characters, no half of a pair ({where})"
             refuse(str(path), rule, f"U+{ord(half[0]):04X}", "Mend that line.")
         yield RowAt(where, values)
