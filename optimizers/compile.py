@@ -8,7 +8,7 @@ comes with an interval, and an interval that holds 0 is told as no gain shown.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import dspy
@@ -204,6 +204,14 @@ def check_job(job: Job) -> Price:
     expected = expected_sizes(job.stage, job.devset, job.cells)
     refuse_small(kind, expected.different, _source(job), more=_more(job))
     return _price(job, kind, expected.sizes)
+
+
+def idle_parts(job: Job) -> Iterator[tuple[str, str]]:
+    """Yield each part, `judge` or `proposer`, whose model a job never asks, and why."""
+    if not KINDS[job.optimizer].proposes:
+        yield "proposer", f"{job.optimizer} writes no instructions"
+    if job.labelled and not judged_by(job.stage, job.program, labelled=True):
+        yield "judge", "the dev set says what is right"
 
 
 def compile_stage(

@@ -14,12 +14,8 @@ from optimizers.sides import Examples, alike
 if TYPE_CHECKING:
     from optimizers.compile import Compiled, Job
 
-_LABELLED = {
-    "answers",
-    "answer-judge",
-    "question-judge",
-    "keyword-judge",
-}  # whose labels may be a model's
+# Stages whose labels may be a model's.
+_LABELLED = {"answers", "answer-judge", "question-judge", "keyword-judge"}
 
 
 def notices(result: Compiled, job: Job, examples: Examples) -> Iterator[str]:

@@ -126,6 +126,22 @@ def compile_command(
         str | None,
         typer.Option(help="Environment variable that holds its key.", rich_help_panel=_MODELS),
     ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IN,OUT",
+            help="Price of --model, USD for a million tokens; from DSPy's table if not given.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    price_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART=IN,OUT",
+            help="Price of --judge-model (judge) or --proposer-model (proposer); may be repeated.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Limit on a reply.", rich_help_panel=_MODELS)
     ] = None,
@@ -163,10 +179,11 @@ def compile_command(
 
     Example: ds2 compile gsm8k --model openai/gpt-4.1-mini --devset dev.jsonl
     """
+    from ds2.cli.price import read_price, read_stage_prices
     from ds2.config import BudgetConfig, EngineConfig
     from ds2.config import preset as make_config
     from ds2.runtime.compiling import CompileRequest, compile_program
-    from optimizers.compile import Job, check_job, check_names
+    from optimizers.compile import Job, check_job, check_names, idle_parts
     from signatures.task import load_task
 
     check_names(stage, optimizer)
@@ -181,6 +198,7 @@ def compile_command(
         api_base=api_base,
         api_key_env=api_key_env,
         max_tokens=max_tokens,
+        price=price and read_price("--price", price),
         concurrency=concurrency,
         patience_s=patience,
         sensitivity=sensitivity,
@@ -193,6 +211,7 @@ def compile_command(
         out=out or Path("runs") / (name or f"{spec.name}-{stage}-{optimizer}"),
         judge_model=judge_model,
         proposer_model=proposer_model,
+        price_for=read_stage_prices(price_for or []),
         program=program,
         judge_program=judge_program,
         budget=BudgetConfig.build(
@@ -215,6 +234,10 @@ def compile_command(
     most = check_job(job).most
     if not quiet:
         typer.echo(f"At most some {most:,} calls.", err=True)
+        given = {"judge": judge_model, "proposer": proposer_model}
+        for part, why in idle_parts(job):
+            if given[part] is not None:
+                typer.echo(f"--{part}-model is not used: {why}.", err=True)
     compiled, said = _compile(job, request, quiet=quiet)
     _show(job, compiled, said, request.out, as_json=as_json)
     if require_gain and not compiled.gained:

@@ -34,7 +34,7 @@ def read_price(option: str, text: str) -> tuple[float, float]:
 
 
 def read_stage_prices(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
-    """Return the prices that `STAGE=IN,OUT` mean, by stage.
+    """Return the prices that `STAGE=IN,OUT` mean, by stage (of a compile by part).
 
     Raises:
         ConfigError: one has another form.

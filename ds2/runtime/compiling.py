@@ -19,10 +19,11 @@ from ds2.engines.explain import explain, unreachable
 from ds2.engines.limiter import Limiter
 from ds2.engines.lm import engine_of, limiter_for
 from ds2.engines.pace import Pace
+from ds2.engines.prices import given_price
 from ds2.output.files import replacing
 from ds2.runtime.budgets import check_measurable, keep_lost, open_budget
 from ds2.runtime.changes import DIFF_NAME
-from ds2.runtime.costs import keep_prices, run_cost, total
+from ds2.runtime.costs import at_stored_prices, keep_prices, run_cost, total
 from ds2.runtime.defaults import PROGRAM_NAME
 from ds2.runtime.folder import write_json
 from ds2.runtime.session import (
@@ -43,6 +44,7 @@ from signatures.errors import ConfigError, RunStoppedError, StoreError
 from signatures.task import TaskSpec
 
 MANIFEST_NAME = "manifest.json"
+_PRICED = ("judge", "proposer")  # parts whose model may be another than the stage's
 # The judges that a program holds to be compiled, by the stage.
 _HELD = {
     "judge": "level_judge",
@@ -64,6 +66,8 @@ class CompileRequest:
         engine: which models, and how they are reached.
         judge_model: judges and checks; None for the model of the stage.
         proposer_model: writes new instructions; None for the model of the stage.
+        price_for: what those two cost, by `judge` and `proposer`, USD for a million tokens in and out;
+            without one it is looked up. The price of `engine` is that of the stage's model.
         out: the folder.
         program: prompts to begin with; None takes them as they are written.
         judge_program: prompts of the judges inside the metric; None likewise.
@@ -77,6 +81,7 @@ class CompileRequest:
     out: Path
     judge_model: str | None = None
     proposer_model: str | None = None
+    price_for: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     program: Path | None = None
     judge_program: Path | None = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -203,10 +208,13 @@ def open_compile(
     """
     program = compile_program(request, resolve)
     backends = _parts(request, resolve or resolve_model)
-    check_measurable(request.budget, backends)
+    check_measurable(request.budget, at_stored_prices(request.out, backends))
     open_folder(request.out)
     with RunStore(request.out) as store:
-        backends, _ = keep_prices(store, backends)
+        backends, notices = keep_prices(store, backends)
+        if on_notice is not None:
+            for notice in notices:
+                on_notice(notice)
         logged = _calls(store)
         budget = open_budget(request.budget, backends, store)
         limiters: dict[tuple[str, str], Limiter] = {}
@@ -254,6 +262,9 @@ def _parts(request: CompileRequest, resolve: Resolver) -> dict[str, Backend]:
     """Return the backend of each part.
 
     A judge is not moved by the wording of a prompt: a simulated one has no sensitivity.
+
+    Raises:
+        ConfigError: there is a price of another part.
     """
     stage = {"keywords": "keywords", "instructions": "writer"}.get(request.stage, "answers")
     model = request.engine.model_of(stage)
@@ -265,11 +276,21 @@ def _parts(request: CompileRequest, resolve: Resolver) -> dict[str, Backend]:
         "judge": (judge, steady),
         "proposer": (proposer, steady),
     }
+    if others := set(request.price_for).difference(_PRICED):
+        raise ConfigError.rule(
+            "Reading the options failed",
+            name="--price-for",
+            rule=f"name a part with a model of its own: {' or '.join(_PRICED)}",
+            value=min(others),
+            todo="The price of --model is --price.",
+        )
     schema = request.config.adapter == "json-schema"
-    return {
-        part: replace(resolve(name, engine, request.config.seed), response_schema=schema)
-        for part, (name, engine) in named.items()
-    }
+    parts = {}
+    for part, (name, engine) in named.items():
+        backend = replace(resolve(name, engine, request.config.seed), response_schema=schema)
+        price = request.price_for.get(part, engine.price if name == model else None)
+        parts[part] = replace(backend, price=given_price(*price)) if price else backend
+    return parts
 
 
 def _limiter(

@@ -207,8 +207,12 @@ def test_pairs_that_cannot_be_used_are_told_by_their_line(
         (("--devset", "DEV", "--columns", "question=prompt"), "have the columns prompt"),
         (("--devset", "DEV", "--benchmark", "DEV"), "its questions must not stand in"),
         (("--devset", "DEV", "--model", "x/y", "--sensitivity", "1"), "the simulated teacher"),
+        (
+            ("--devset", "DEV", "--price-for", "answers=1,2"),
+            "own: judge or proposer (got 'answers')",
+        ),
     ],
-    ids=["stage", "optimizer", "no devset", "missing", "budget", "columns", "leak", "sensitivity"],
+    ids="stage optimizer none missing budget columns leak sensitivity part".split(),
 )
 def test_a_mistake_is_one_message_before_the_first_call(
     ds2: Callable[..., Any], rows: Path, options: tuple[str, ...], said: str, tmp_path: Path
@@ -217,6 +221,22 @@ def test_a_mistake_is_one_message_before_the_first_call(
     assert done.code == 2
     assert said in done.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_compile_costs_goes_by_the_prices_that_were_given(
+    ds2: Callable[..., Any], rows: Path, tmp_path: Path
+) -> None:
+    asked = ("compile", "gsm8k", *QUICK, "--devset", rows, "--name", "priced")
+    others = ("--judge-model", "simulated", "--price-for", "judge=3,4")
+    done = ds2(*asked, *others, "--price", "1,2", "--budget-usd", 5)
+    assert "--judge-model is not used: the dev set says what is right." in done.err
+    assert "proposer" not in done.err  # none was given
+    with RunStore(tmp_path / "runs/priced", lock=False) as store:
+        used = store.usage()["program"]
+    cost = (used.input_tokens * 1 + used.output_tokens * 2) / 1e6
+    assert manifest_of(tmp_path / "runs/priced")["usd"] == pytest.approx(cost)
+    again = ds2(*asked, *others, "--price", "2,2")
+    assert "The price of simulated is now 2,2" in again.err
 
 
 def test_a_dev_set_is_taken_by_its_name_on_the_hub(
