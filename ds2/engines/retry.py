@@ -146,16 +146,23 @@ class RetryPolicy:
                 most = self.attempts if self.answered else self.first_attempts
                 if failed >= most or turned_away >= self.limited_attempts:
                     raise
-                await asyncio.sleep(self._wait_s(error, tries))
+                await asyncio.sleep(self._wait_s(error, tries, turned_away))
             else:
                 self.answered = True
                 self.answers += 1
                 return result
 
-    def _wait_s(self, error: Exception, tries: int) -> float:
+    def _wait_s(self, error: Exception, tries: int, turned_away: int = 0) -> float:
         hint = getattr(error, "retry_after", None)
         jitter = random.random()  # waiting decides nothing about the data
         if isinstance(hint, int | float) and hint >= 0:
-            return min(self.cap_s, float(hint) + jitter * self.base_s)
+            asked_s = min(self.cap_s, float(hint) + jitter * self.base_s)
+            # A wish is not believed while nobody is answered: it may be 0, or a date by another clock.
+            return (
+                max(asked_s, self._doubled_s(turned_away, jitter)) if turned_away > 1 else asked_s
+            )
+        return self._doubled_s(tries, jitter)
+
+    def _doubled_s(self, tries: int, jitter: float) -> float:
         doubled = self.base_s * 2.0 ** min(tries - 1, _MOST_DOUBLINGS)
         return min(self.cap_s, doubled) * (0.5 + jitter / 2)

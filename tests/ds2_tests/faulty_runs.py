@@ -37,10 +37,10 @@ _real_wait_s = RetryPolicy._wait_s
 hurried_breaker = partial(BreakerConfig, first_s=HURRY, longest_s=60 * HURRY)
 
 
-def hurried(policy: RetryPolicy, error: Exception, tries: int) -> float:
+def hurried(policy: RetryPolicy, error: Exception, tries: int, turned_away: int = 0) -> float:
     """Return what a retry waits, shortened; put in the place of `RetryPolicy._wait_s`."""
     short = replace(policy, base_s=HURRY * policy.base_s, cap_s=HURRY * policy.cap_s)
-    return _real_wait_s(short, error, tries)
+    return _real_wait_s(short, error, tries, turned_away)
 
 
 @dataclass(frozen=True, slots=True)

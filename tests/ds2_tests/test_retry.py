@@ -123,6 +123,33 @@ def test_a_server_that_asks_to_wait_is_heard_up_to_the_cap(
     assert low <= no_waiting[0] <= high
 
 
+def test_a_wish_to_come_back_at_once_uses_up_no_tries_within_a_minute(
+    no_waiting: list[float],
+) -> None:
+    policy = RetryPolicy(answered=True)
+    full = [lm15.RateLimitError("full", retry_after=0.0) for _ in range(policy.limited_attempts)]
+    with pytest.raises(lm15.RateLimitError):
+        run(policy, *full)
+    assert len(no_waiting) == policy.limited_attempts - 1
+    assert sum(no_waiting) > 60
+
+
+def test_while_others_are_answered_a_wish_is_heard_as_it_is(no_waiting: list[float]) -> None:
+    policy = RetryPolicy(answered=True)
+    left = 20
+
+    async def attempt() -> str:
+        nonlocal left
+        left -= 1
+        policy.answers += 1  # somebody else's
+        if left:
+            raise lm15.RateLimitError("full", retry_after=1.0)
+        return "reply"
+
+    assert asyncio.run(policy.run(attempt)) == "reply"
+    assert all(1 <= wait <= 1.5 for wait in no_waiting)
+
+
 def test_a_senseless_wish_is_not_heard(no_waiting: list[float]) -> None:
     error = lm15.RateLimitError("slow down")
     error.retry_after = -5
