@@ -31,6 +31,7 @@ _WRONG_SHAPE = (
 BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource"})
 # A prompt or reply that the host's moderation turned down, by the codes the hosts document.
 _MODERATED = frozenset({"content_filter", "content_policy_violation", "data_inspection_failed"})
+_MOST_WORDS = 600  # characters of an error that is no JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +228,12 @@ class NativeEngine:
         """Return `error` without secrets, as the weather where it is no verdict on the request."""
         status = seen[-1].status if seen else error.status
         if seen and seen[-1].words and _is_bare(error):
-            error.message = seen[-1].words
+            # Cut short only without secrets: half of one would not be known for what it is.
+            error.message = self._scrub(seen[-1].words)[:_MOST_WORDS]
         error.message = self._scrub(error.message)
         error.args = (error.message,)
+        if error.request_id is not None:  # a header, shown beside the words
+            error.request_id = self._scrub(error.request_id)
         if status is not None and 300 <= status < 400:
             return lm15.InvalidRequestError("the address redirects to another one", status=status)
         if type(error) is lm15.TransportError and never_sent(error):

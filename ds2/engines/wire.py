@@ -22,7 +22,7 @@ from ds2.engines.address import Origin, origin_of
 
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 
-_MOST_WORDS = 600
+_MOST_WORDS = 16_384  # bytes of an error that are read as words
 # Bytes of a reply that are read. The longest text that is kept is 1,000,000 characters, which JSON
 # may write in 12 bytes each; what is beyond that is no reply of a model.
 MOST_BYTES = 32_000_000

@@ -239,6 +239,22 @@ def test_no_secret_is_in_an_error_however_the_server_echoes_it(status: int) -> N
     assert not [text for text in shown if SECRET in text or "sk-abcdef" in text]
 
 
+@pytest.mark.parametrize("before", [0, 590, 599])
+def test_no_part_of_a_secret_is_left_where_an_error_is_cut_short(before: int) -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        key = request.headers["Authorization"].removeprefix("Bearer ")
+        headers = {"X-Request-Id": key}
+        return web.Response(status=500, text=before * "." + key, headers=headers)
+
+    with odd_server(echo) as (url, _):
+        ours = backend(url, environ={"DS2_API_KEY": SECRET})
+        with pytest.raises(lm15.ServerError) as caught:
+            asyncio.run(ask(ours))
+    said = str(caught.value) + str(unreachable(caught.value, ours))
+    assert SECRET[:4] not in said
+    assert len(caught.value.message) <= 600
+
+
 THINKING = [
     pytest.param("<think>2 + 2</think>\n\n4", {}, "2 + 2", "4", id="tags"),
     pytest.param("<think>2 + 2 is hard", {}, "2 + 2 is hard", "", id="unclosed"),
