@@ -17,6 +17,7 @@ _SHAPES = re.compile(
 )
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|password|credential)")
 _SHORTEST = 6
+_CUT = "\N{HORIZONTAL ELLIPSIS}"  # where DSPy's native engine cuts what a server said
 
 
 class Redactor:
@@ -39,4 +40,12 @@ class Redactor:
         """Return `text` with every secret replaced by `[hidden]`."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return _SHAPES.sub(HIDDEN, text)
+        *cut, last = text.split(_CUT)
+        return _SHAPES.sub(HIDDEN, _CUT.join([*map(self._without_a_part, cut), last]))
+
+    def _without_a_part(self, text: str) -> str:
+        for secret in self._secrets:
+            for length in range(len(secret) - 1, _SHORTEST - 1, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + HIDDEN
+        return text
