@@ -21,17 +21,21 @@ def sound_usage(reported: Any) -> dict[str, Any]:
     """Return what a server reports of its tokens, without what is no count of them.
 
     A text that was paid is not lost for a count that makes no sense: that one is not reported then.
+    So is a prompt of no tokens, which Ollama reports for one that it had cached: there is none.
 
     Args:
         reported: `usage` of a body, of any shape.
     """
     if not isinstance(reported, Mapping):
         return {}
-    sound = {}
+    sound: dict[str, Any] = {}
     for name, value in reported.items():
         if isinstance(value, Mapping):
             sound[name] = sound_usage(value)
-        elif not str(name).endswith("tokens") or (type(value) is int and 0 <= value <= _MOST):
+        elif str(name).endswith("tokens"):
+            if type(value) is int and (name == "prompt_tokens") <= value <= _MOST:
+                sound[name] = value
+        elif not str(name).endswith("details"):
             sound[name] = value
     return sound
 

@@ -133,6 +133,21 @@ def test_a_count_that_makes_no_sense_is_not_reported_and_the_text_is_kept() -> N
     assert (read.text, read.tokens) == ("paid", Tokens(None, 4, None))
 
 
+@pytest.mark.parametrize("provider", ["", "openai"])
+@pytest.mark.parametrize("details", ["none", 1, [1], True])
+def test_details_of_a_wrong_shape_do_not_lose_the_text(details: Any, provider: str) -> None:
+    told = {"prompt_tokens": 3, "completion_tokens": 4}
+    odd = {"prompt_tokens_details": details, "completion_tokens_details": details}
+    [read] = read_choices(several("paid", **told, **odd), 1, model="m", provider=provider)
+    assert read is not None
+    assert (read.text, read.tokens) == ("paid", Tokens(3, 4, None))
+
+
+def test_a_prompt_of_no_tokens_is_one_that_is_not_reported() -> None:
+    read = read_choices(several("a", "b", prompt_tokens=0, completion_tokens=4), 2, model="m")
+    assert [choice and choice.tokens.input for choice in read] == [None, None]
+
+
 @pytest.mark.parametrize(
     "data",
     [
