@@ -56,18 +56,21 @@ class Circuit(RetryPolicy):
         super().__init__(breaker=breaker)
         self._backend = backend
 
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `attempt`, tried again while the weather is bad.
+    async def run(self, attempt: Callable[[], Awaitable[T]], *, once: bool = False) -> T:
+        """Return the result of `attempt`, tried again while the weather is bad, but for `once`.
 
         Raises:
             EndpointGone: the tries are used up, or the error cannot heal.
             lm15.ContextLengthError: the prompt is too long.
+            lm15.LM15Error: with `once`, whatever it was.
         """
         try:
-            return await super().run(attempt)
+            return await super().run(attempt, once=once)
         except lm15.ContextLengthError:
             raise
         except lm15.LM15Error as error:
+            if once:
+                raise
             raise EndpointGone(error, self._backend) from error
 
 

@@ -17,13 +17,14 @@ from dspy import lm15
 from ds2.engines.booking import Booking
 from ds2.engines.choices import Choice
 from ds2.engines.question import Question
+from ds2.engines.retry import WEATHER
 from signatures.receipts import Receipt
 
 #: Whether one request for several choices brings them, as far as is known of an endpoint.
 State = Literal["unknown", "on", "off"]
 
 MOST = 16  # choices of one request: no vote begins with more
-_TRIES = 3  # requests in a row that brought one choice, or equal ones, until it is no accident
+_TRIES = 3  # requests in a row that failed or brought one choice, or equal ones: no accident
 
 
 @dataclass(eq=False, slots=True)
@@ -77,11 +78,12 @@ class Coalescer:
 
     A choice that did not come is asked for again. A server that refuses `n`, or ignores it, is asked
     for one at a time from then on. While an endpoint is `unknown`, one group at a time finds out, and
-    of choices that are all the same text only the first is believed: a server that copies one draw
-    would make every vote unanimous.
+    any failure may be about `n`: its draws are then asked for alone. And of choices that are all the
+    same text only the first is believed: a server that copies one draw would make every vote unanimous.
 
     Args:
-        exchange: sends one request, within the limit and with retries.
+        exchange: sends one request, within the limit and with retries; for several choices of an
+            `unknown` endpoint once only.
         seeded: whether sample numbers go out as seeds.
         state: `on` where it is known that the endpoint takes `n`, else `unknown`.
     """
@@ -131,6 +133,7 @@ class Coalescer:
 
     async def _serve(self, place: tuple[int, str], group: _Group) -> None:
         sent: list[Draw] = []
+        doubtful = False
 
         def close() -> list[Draw]:
             if self._open.get(place) is group:
@@ -144,14 +147,15 @@ class Coalescer:
             if place in self._open:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
+            doubtful = self.state == "unknown"
             choices, latency_s = await self._exchange(group.question, close, group.draws)
             self._deliver(group.question, sent, choices, latency_s)
-        except lm15.InvalidRequestError as error:
-            if len(sent) == 1 or isinstance(error, lm15.ContextLengthError):
-                _fail(group.draws, error)
-            else:
-                self.state = "off"
+        except lm15.LM15Error as error:
+            if len(sent) > 1 and _may_be_about_n(error, doubtful=doubtful):
+                self._doubt(error)
                 self._again(group.question, sent)
+            else:
+                _fail(group.draws, error)
         except BaseException as error:  # noqa: BLE001 - of everyone who waits, who raise it
             _fail(group.draws, error)
         finally:
@@ -159,6 +163,18 @@ class Coalescer:
                 del self._open[place]
             if self._probe is group:
                 self._probe = None
+
+    def _doubt(self, error: lm15.LM15Error) -> None:
+        """Learn from a request for several choices that failed; the weather alone proves nothing."""
+        if not isinstance(error, WEATHER):
+            self.state = "off"
+        elif not isinstance(error, lm15.RateLimitError):
+            self._fail_once()
+
+    def _fail_once(self) -> None:
+        self._failed += 1
+        if self._failed == _TRIES:
+            self.state = "off"
 
     def _take(self, group: _Group) -> list[Draw]:
         """Return the draws that go out together; others of the group go out by themselves."""
@@ -220,13 +236,22 @@ class Coalescer:
             self.state = "on" if self.state == "unknown" else self.state
             return choices
         if self.state == "unknown" or len(came) == 1:
-            self._failed += 1
-            if self._failed == _TRIES:
-                self.state = "off"
+            self._fail_once()
         if self.state == "on" or len(came) == 1:
             return choices
         first = next(at for at, choice in enumerate(choices) if choice is not None)
         return [choice if at == first else None for at, choice in enumerate(choices)]
+
+
+def _may_be_about_n(error: lm15.LM15Error, *, doubtful: bool) -> bool:
+    """Return whether an endpoint may have failed because it was asked for several choices.
+
+    Of one that is `doubtful`, unknown when it was asked, any error may mean that: what it has against
+    anything else it says again of the draws that are then asked for alone.
+    """
+    if isinstance(error, lm15.ContextLengthError):
+        return False
+    return doubtful or isinstance(error, lm15.InvalidRequestError)
 
 
 def _fail(draws: Sequence[Draw], error: BaseException) -> None:

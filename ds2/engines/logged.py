@@ -259,7 +259,9 @@ class LoggedEngine:
                     draw.booking.failed("failed" if may_be_billed(error) else None)
                 raise
 
-        return await self.retry.run(attempt)
+        # Where it is not known whether `n` is taken, a failure may be about that.
+        unknown = self.coalescer is not None and self.coalescer.state == "unknown"
+        return await self.retry.run(attempt, once=unknown and choices > 1)
 
     async def _attempt(
         self, question: Question, go: Callable[[], Sequence[Draw]], choices: int

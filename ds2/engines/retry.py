@@ -120,8 +120,8 @@ class RetryPolicy:
     answers: int = 0
     breaker: Breaker | None = None
 
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `attempt`, tried again while the weather is bad.
+    async def run(self, attempt: Callable[[], Awaitable[T]], *, once: bool = False) -> T:
+        """Return the result of `attempt`, tried again while the weather is bad, but for `once`.
 
         Raises:
             lm15.LM15Error: the last error, when the tries are used up or it cannot heal.
@@ -144,7 +144,7 @@ class RetryPolicy:
                 else:
                     failed += 1
                 most = self.attempts if self.answered else self.first_attempts
-                if failed >= most or turned_away >= self.limited_attempts:
+                if once or failed >= most or turned_away >= self.limited_attempts:
                     raise
                 await asyncio.sleep(self._wait_s(error, tries, turned_away))
             else:

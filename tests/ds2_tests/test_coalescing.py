@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from dspy import lm15
 from faulty_runs import faulty_server, hurried, through
-from loopback_server import odd_server
+from loopback_server import odd_server, saying
 from scripted import Script
 from small_runs import dataset_bytes, go, summary_of, teacher_server
 
@@ -150,11 +150,19 @@ def test_a_server_that_ignores_n_is_found_out() -> None:
     assert sorted(endpoint.asked[3:]) == [[3], [4], [5]]
 
 
-@pytest.mark.parametrize("state", ["on", "unknown"])
-def test_a_server_that_refuses_n_is_asked_for_one_at_a_time(state: State) -> None:
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("on", lm15.InvalidRequestError("unknown option n")),
+        ("unknown", lm15.InvalidRequestError("unknown option n")),
+        ("unknown", lm15.ProviderError("method", status=405)),
+        ("unknown", lm15.AuthError("your plan has no n", status=403)),
+    ],
+)
+def test_a_server_that_refuses_n_is_asked_for_one_at_a_time(state: State, error: Exception) -> None:
     def refuse(told: list[int], choices: list[Any]) -> list[Any]:
         if len(told) > 1:
-            raise lm15.InvalidRequestError("unknown option n")
+            raise error
         return choices
 
     endpoint = Endpoint(brings=refuse, state=state)
@@ -166,20 +174,41 @@ def test_a_server_that_refuses_n_is_asked_for_one_at_a_time(state: State) -> Non
 
 
 @pytest.mark.parametrize(
+    ("error", "state"),
+    [(lm15.ServerError("n boom", status=500), "off"), (lm15.RateLimitError("full"), "unknown")],
+)
+def test_the_weather_of_an_unknown_endpoint_counts_against_n_but_for_a_429(
+    error: Exception, state: State
+) -> None:
+    def fail(told: list[int], choices: list[Any]) -> list[Any]:
+        if len(told) > 1:
+            raise error
+        return choices
+
+    endpoint = Endpoint(brings=fail, state="unknown")
+    for first in (0, 10, 20):
+        assert endpoint.coalescer.state == "unknown"
+        assert endpoint.drawn(first, first + 1) == texts(first, first + 1)
+    assert endpoint.coalescer.state == state
+
+
+@pytest.mark.parametrize("state", ["on", "unknown"])
+@pytest.mark.parametrize(
     "error", [lm15.ContextLengthError("too long"), lm15.AuthError("bad key"), OSError("disk full")]
 )
-def test_an_error_is_of_everyone_who_shares_the_request(error: Exception) -> None:
+def test_an_error_is_of_everyone_who_shares_the_request(error: Exception, state: State) -> None:
     def fail(told: list[int], choices: list[Any]) -> list[Any]:
         raise error
 
-    endpoint = Endpoint(brings=fail)
+    endpoint = Endpoint(brings=fail, state=state)
 
     async def work() -> list[Any]:
         draws = (endpoint.draw(sample) for sample in range(3))
         return list(await asyncio.gather(*draws, return_exceptions=True))
 
     assert asyncio.run(work()) == [error] * 3
-    assert endpoint.coalescer.state == "on"
+    if state == "on":
+        assert endpoint.coalescer.state == "on"
 
 
 def test_an_unknown_endpoint_is_found_out_by_one_group_at_a_time() -> None:
@@ -368,6 +397,25 @@ def test_each_sample_of_a_shared_request_counts_against_the_budget() -> None:
     assert sum(isinstance(reply, BudgetSpent) for reply in found) == 2
     assert (server.counts.requests, server.counts.completions) == (1, 3)
     assert engine_of(lm).requests == 1
+
+
+def test_a_request_that_finds_out_is_not_tried_again() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        if asked.get("n", 1) > 1:
+            return web.json_response({"error": {"message": "n is not implemented"}}, status=501)
+        return await saying(f"draw {asked['seed']}")(request)
+
+    with odd_server(answer) as (url, odd):
+        backend = resolve_backend("m", api_base=url, environ={})
+        lm = logged_lm(backend, coalesce="auto")
+
+        async def work() -> list[Any]:
+            drawn = [lm.acall("hi", rollout_id=number) for number in (1, 2, 3)]
+            return list(await asyncio.gather(*drawn))
+
+        assert sorted(text for (text,) in asyncio.run(work())) == ["draw 1", "draw 2", "draw 3"]
+    assert [sent.body.get("n", 1) for sent in odd.sent] == [3, 1, 1, 1]
 
 
 def test_draws_of_any_program_share_requests() -> None:
