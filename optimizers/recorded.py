@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+from optimizers.similarity import groups
 from programs.ballots import UNREADABLE, Ballot
 from programs.equivalence import read_answer
 from signatures.recorded import RecordedQuestion, refuse_recording
@@ -121,20 +122,31 @@ def recording_of_votes(votes: Iterable[tuple[str, Vote]], *, source: str) -> Rec
 
 
 def split(
-    recording: Recording, *, share: float = 0.5, seed: int = 0
+    recording: Recording, *, share: float = 0.5, seed: int = 0, near_together: bool = False
 ) -> tuple[Recording, Recording]:
     """Return two parts of a recording, split by a hash of the question: about `share`, and the rest.
 
-    The part of a question depends on its text and the seed alone. The grades of the recorder stay
-    behind, for they are of the whole.
+    The part of a question depends on its text and the seed alone; with `near_together` on that of the
+    first in the alphabet of those that are near (`optimizers.similarity.groups`), which so fall into one
+    part. The grades of the recorder stay behind, for they are of the whole.
     """
-    first = [_hash_share(question, seed) < share for question in recording.questions]
+    questions = recording.questions
+    texts = _first_of_near(questions) if near_together else questions
+    first = [_hash_share(text, seed) < share for text in texts]
     parts = []
     for wanted in (True, False):
-        pairs = zip(recording.questions, recording.ballots, first, strict=True)
+        pairs = zip(questions, recording.ballots, first, strict=True)
         kept = [(question, ballot) for question, ballot, in_first in pairs if in_first is wanted]
         parts.append(_recording(recording.source, kept, labelled=recording.labelled))
     return parts[0], parts[1]
+
+
+def _first_of_near(questions: Sequence[str]) -> list[str]:
+    leaders = groups(questions)
+    first: dict[int, str] = {}
+    for leader, question in zip(leaders, questions, strict=True):
+        first[leader] = min(first.get(leader, question), question)
+    return [first[leader] for leader in leaders]
 
 
 def _hash_share(question: str, seed: int) -> float:

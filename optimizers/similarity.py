@@ -13,6 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 NEAR = 0.7
+MOST = 10_000
+"""The most texts of which all that are near are found by `groups`: the work grows with their square."""
+
 _RUN = 3
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W_]+|#")
@@ -83,3 +86,11 @@ def clusters(texts: Sequence[str]) -> list[int]:
             leaders[second] = first
         index.add(text)
     return [leader(place) for place in range(len(texts))]
+
+
+def groups(texts: Sequence[str]) -> list[int]:
+    """Return the clusters of some texts; of more than `MOST` those alone that fold alike are joined."""
+    if len(texts) <= MOST:
+        return clusters(texts)
+    first: dict[str, int] = {}
+    return [first.setdefault(folded(text), place) for place, text in enumerate(texts)]

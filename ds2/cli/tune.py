@@ -70,6 +70,9 @@ def tune_command(
     space: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="Narrow, fix or extend the search.")
     ] = None,
+    held_out: Annotated[
+        bool, typer.Option(help="Judge what is chosen on questions that no trial is measured on.")
+    ] = True,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the study; runs/NAME-tune if not given.")
     ] = None,
@@ -155,7 +158,18 @@ def tune_command(
     Example: ds2 tune runs/medqa-1000 --trials 40
     """
     common = Common(
-        out, storage, study, trials, seed, min_precision, min_yield, space, prefer, as_json, quiet
+        out,
+        storage,
+        study,
+        trials,
+        seed,
+        min_precision,
+        min_yield,
+        space,
+        held_out,
+        prefer,
+        as_json,
+        quiet,
     )
     path = replay or _run_folder(source)
     if path is not None:
@@ -212,6 +226,7 @@ class Common:
     min_precision: float | None
     min_yield: float | None
     space: Path | None
+    held_out: bool
     prefer: Prefer
     as_json: bool
     quiet: bool
@@ -248,13 +263,21 @@ class Common:
 
 def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) -> None:
     """Tune the voting policy on recorded samples."""
-    from optimizers.tuning import ReplayTrials, StudyPlan, read_space, replay_space
+    from optimizers.tuning import (
+        HeldOut,
+        ReplayTrials,
+        StudyPlan,
+        hold_out,
+        read_space,
+        replay_space,
+    )
     from optimizers.tuning.catalog import PARAMETERS
     from programs.stopping import Calibrated
     from signatures.records import content_id
 
-    trials = ReplayTrials(recording, repeats=repeats, seed=common.seed)
-    space = replay_space(recording)
+    whole, apart, about = hold_out(recording) if common.held_out else (recording, None, HeldOut())
+    trials = ReplayTrials(whole, held_out=apart, repeats=repeats, seed=common.seed)
+    space = replay_space(whole)
     if common.space is not None:
         live = {n: "only a live study can search it" for n in PARAMETERS if "." not in n}
         for name in ("policy", "wave"):
@@ -278,6 +301,7 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
             "repeats": repeats,
             "seed": common.seed,
         },
+        held_out=about,
         trials=common.trials,
         seed=common.seed,
         storage=common.storage,
@@ -290,7 +314,7 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
             return {"policy": f"calibrated({POLICY_NAME})"}
         return {"policy": policy.spec}
 
-    finish(plan, trials, config, common)
+    finish(plan, trials, config, common, lambda one: trials.held_out(one.settings, about))
 
 
 def _baselines(space: Space) -> dict[str, dict[str, Any]]:
@@ -304,6 +328,7 @@ def finish(
     evaluate: Evaluate,
     config: Callable[[Tried], dict[str, Any]],
     common: Common,
+    judge: Callable[[Tried], dict[str, Any]],
 ) -> None:
     """Run the study, write what it came to, print it, and leave with its exit code.
 
@@ -312,16 +337,20 @@ def finish(
         evaluate: measures a trial.
         config: gives what best.yaml shall hold for the trial that is chosen.
         common: the options.
+        judge: gives what a trial comes to on the held-out questions, where there are some.
     """
     from ds2.cli import tune_views as views
     from ds2.runtime.stopping import current
-    from optimizers.tuning import choose, front, run_study
+    from optimizers.tuning import choose, front, judged, run_study
 
     prefer: Preference = common.prefer.value
     watcher = views.TuneWatcher(plan, prefer, quiet=common.quiet)
     try:
         with watcher:
             outcome = run_study(plan, evaluate, watcher)
+        if plan.held_out.questions:
+            told = judged(outcome.tried, plan.objectives, judge)
+            outcome = outcome._replace(tried=told)
     except KeyboardInterrupt:
         typer.echo(
             f"Interrupted. The trials are kept in {plan.folder}; give the same command again to "
@@ -334,7 +363,7 @@ def finish(
     found = views.document(plan, outcome, chosen, prefer)
     files = views.write_all(plan, outcome, chosen, found)
     if chosen is not None:
-        files = [views.write_best(plan, chosen, prefer, config(chosen)), *files]
+        files = [views.write_best(plan, found, config(chosen)), *files]
     if common.as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:

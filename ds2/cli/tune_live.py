@@ -25,8 +25,18 @@ from ds2.runtime.tuning import (
     trial_changes,
 )
 from ds2.store import RunStore
-from optimizers.tuning import Measured, Objective, Paused, StudyPlan, Tried, Unmeasured, read_space
+from optimizers.tuning import (
+    HeldOut,
+    Measured,
+    Objective,
+    Paused,
+    StudyPlan,
+    Tried,
+    Unmeasured,
+    read_space,
+)
 from optimizers.tuning.catalog import live_space, policy_text
+from optimizers.tuning.heldout import held_out_part
 from optimizers.tuning.space import Choice, Domain, Settings, Space
 from programs.stopping import Calibrated, load_calibrated
 from signatures.records import content_id
@@ -57,9 +67,19 @@ class Live:
 
 
 class Dev(NamedTuple):
-    """The dev questions to tune on, the id of their set, and who gave its answers, if the set says so."""
+    """The dev questions to tune on, and to tell what was chosen is worth.
+
+    Args:
+        questions: those that trials are measured on.
+        held_out: those that trials vote on as well, but are not chosen by.
+        about: what is held out.
+        id: of their set.
+        labelled_by: who gave its answers, if the set says so.
+    """
 
     questions: tuple[Question, ...] = ()
+    held_out: tuple[Question, ...] = ()
+    about: HeldOut = HeldOut(why="a trial is judged by the rows that it makes; see --devset")
     id: str | None = None
     labelled_by: str = ""
 
@@ -73,7 +93,7 @@ def tune_live(common: Common, live: Live, name: str) -> None:
     """Tune a task by small runs."""
     task = load_task(name)
     table = load_calibrated(live.calibrated) if live.calibrated else None
-    dev = _dev(task, live)
+    dev = _dev(task, live, hold_out=common.held_out)
     request = _request(task, live, common)
     if live.judge_model and not uses_judge(request):
         refuse(
@@ -92,7 +112,7 @@ def tune_live(common: Common, live: Live, name: str) -> None:
     open_folder(request.out)
     with RunStore(request.out) as store:
         said = None if common.quiet else _say
-        setup = TrialSetup(request, dev.questions, table, on_notice=said)
+        setup = TrialSetup(request, dev.questions, dev.held_out, table, on_notice=said)
         trials = LiveTrials(setup, measure, store, trial_budget(setup, store))
 
         def evaluate(settings: Settings) -> Measured:
@@ -103,7 +123,13 @@ def tune_live(common: Common, live: Live, name: str) -> None:
             except StudyStopped as reason:
                 raise Paused(str(reason)) from reason
 
-        finish(plan, evaluate, lambda chosen: _config(chosen, live), common)
+        finish(
+            plan,
+            evaluate,
+            lambda chosen: _config(chosen, live),
+            common,
+            lambda one: _on_held_out(one, dev),
+        )
 
 
 def _say(words: str) -> None:
@@ -142,8 +168,12 @@ def _check_prices(request: RunRequest) -> None:
             )
 
 
-def _dev(task: TaskSpec, live: Live) -> Dev:
-    """Return the dev questions to tune on: those that no held-out test will be made of."""
+def _dev(task: TaskSpec, live: Live, *, hold_out: bool) -> Dev:
+    """Return the dev questions to tune on: those that no held-out test will be made of.
+
+    Where there are enough of them, trials are measured on the train side; the val side, on which they
+    vote as well, is held out. So what is held out costs no call that the study would not have made.
+    """
     if live.devset is None:
         return Dev()
     from optimizers.devsets import load_devset, parse_columns, split_devset
@@ -153,7 +183,20 @@ def _dev(task: TaskSpec, live: Live) -> Dev:
         rule = "hold an answer for every question"
         refuse("--devset", rule, live.devset, "Name another column with --columns answer=NAME.")
     sides = split_devset(devset.rows)
-    return Dev((*sides.train, *sides.val), devset.id, devset.labelled_by)
+    both = sides[:2]
+    name = content_id(sorted([row.question, row.context] for row in sides.val))
+    about = held_out_part([len(side) for side in both], sides.different[:2], name)
+    if not hold_out or not about.questions:
+        both, about = ((*sides.train, *sides.val), ()), about if hold_out else HeldOut()
+    return Dev(*both, about, devset.id, devset.labelled_by)
+
+
+def _on_held_out(one: Tried, dev: Dev) -> dict[str, Any]:
+    """Return what a trial came to on the held-out dev questions: right / accepted votes."""
+    accepted, right = (one.facts[f"held_out_{what}"] for what in ("accepted", "right"))
+    share = right / accepted if accepted else None
+    low, high = dev.about.interval(share, accepted)
+    return {dev.quality: share, f"{dev.quality}_low": low, f"{dev.quality}_high": high}
 
 
 def _space(request: RunRequest, live: Live) -> Space:
@@ -223,6 +266,7 @@ def _plan(
             "estimate": table.id if table else None,
             "seed": common.seed,
         },
+        held_out=dev.about,
         trials=common.trials,
         seed=common.seed,
         storage=common.storage,

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import typer
 import yaml
 
+from ds2.cli.tune_notes import ROWS, TRIALS_NAME, held_out, measured, not_kept, notes
 from optimizers.tuning import Objective, Outcome, StudyPlan, Tried, choose, front
 from optimizers.tuning.catalog import policy_text
-from optimizers.tuning.results import Preference
-from optimizers.tuning.study import BARREN
+from optimizers.tuning.heldout import HELD_OUT, below
+from optimizers.tuning.results import PREFERENCES, Preference
 from signatures.errors import OutputError
 
 BEST_NAME = "best.yaml"
-TRIALS_NAME = "trials.json"
 NOTHING_FEASIBLE = 4
-_ROWS = 18
 
 
 class TuneWatcher:
@@ -101,21 +100,31 @@ def document(
             "settings": one.settings,
             **named,
             **{name: value for name, value in one.facts.items() if name not in named},
+            HELD_OUT: held(one),
         }
 
+    def held(one: Tried) -> dict[str, Any] | None:
+        if HELD_OUT not in one.facts:
+            return None
+        return {**one.facts[HELD_OUT], "below": below(one.facts, plan.minima)}
+
+    best = front(outcome.tried, plan.objectives)
     return {
         "study": plan.name,
         **plan.identity,
+        HELD_OUT: plan.held_out.identity if plan.held_out.questions else None,
+        "not_held_out": plan.held_out.why or None,
         "folder": str(plan.folder),
         "objectives": [o._asdict() for o in plan.objectives],
         "minima": dict(plan.minima),
         "trials": len(outcome.tried),
         "trials_wanted": plan.trials,
         "without_result": outcome.failed,
-        "front": [entry(one) for one in front(outcome.tried, plan.objectives)],
+        "front": [entry(one) for one in best],
         "baselines": [entry(one) for one in outcome.tried if one.baseline],
         "baselines_outside_the_space": outcome.skipped,
         "prefer": prefer,
+        "choices": {p: choose(best, plan.objectives, p).number for p in PREFERENCES if best},
         "chosen": None if chosen is None else entry(chosen),
         "importances": outcome.importances,
         "paused": outcome.paused or None,
@@ -138,27 +147,25 @@ def write_all(
     return [write(plan.folder / name, text) for name, text in texts.items()]
 
 
-def write_best(plan: StudyPlan, chosen: Tried, prefer: str, settings: Mapping[str, Any]) -> Path:
-    """Write `best.yaml`, which `ds2 run --config` takes."""
-    measured = ", ".join(
-        f"{o.title} {v:.4g}" for o, v in zip(plan.objectives, chosen.values, strict=True)
-    )
-    between = interval(plan.objectives[0], chosen.facts)
-    measured += "" if between is None else f"; {plan.objectives[0].title}: {between}"
+def write_best(plan: StudyPlan, found: Mapping[str, Any], settings: Mapping[str, Any]) -> Path:
+    """Write `best.yaml`, which `ds2 run --config` takes: the settings of the trial that was chosen."""
+    entry = found["chosen"]
+    told = [f"Measured{' ' if plan.held_out.questions else ': '}{measured(plan, entry)}"]
+    if entry[HELD_OUT] is not None:
+        told += [held_out(plan, entry), *not_kept(entry)]
     source = " ".join(
         f"{name} {value}" for name, value in sorted(plan.identity.items()) if name in _SAID
     )
     head = (
-        f"# Made by `ds2 tune` ({' '.join(source.split())}): trial {chosen.number}, {prefer}.\n"
-        f"# Measured: {measured}.\n"
-        "# Use it with `ds2 run TASK --config best.yaml`; an option given there goes before it.\n"
+        f"# Made by `ds2 tune` ({' '.join(source.split())}): trial {entry['trial']}, {found['prefer']}.\n"
+        + "".join(f"# {line}.\n" for line in told)
+        + "# Use it with `ds2 run TASK --config best.yaml`; an option given there goes before it.\n"
     )
     text = yaml.safe_dump(dict(settings), allow_unicode=True, sort_keys=False)
     return write(plan.folder / BEST_NAME, head + text)
 
 
 _SAID = ("task", "source")
-_FAR_BELOW = 0.85  # of the default's yield
 
 
 def write(path: Path, text: str) -> Path:
@@ -190,27 +197,20 @@ def show(plan: StudyPlan, found: Mapping[str, Any], files: Sequence[Path]) -> No
 
 
 def _table(objectives: Sequence[Objective], found: Mapping[str, Any]) -> list[str]:
-    chosen = found["chosen"] and found["chosen"]["trial"]
-    rows = [["", *(o.title for o in objectives), "yield", "trial", "policy"]]
     there = {entry["trial"] for entry in found["front"]}
     others = [entry for entry in found["baselines"] if entry["trial"] not in there]
-    for entry in [*_thinned(found["front"], chosen), *others]:
-        mark = "chosen" if entry["trial"] == chosen else ""
-        name = entry["baseline"] or ""
-        if not entry["feasible"]:
-            name = f"{name} (not feasible)"
-        numbers = [
-            f"{entry[o.name]:.4f}" if o.higher else f"{entry[o.name]:,.2f}" for o in objectives
-        ]
-        rows.append(
-            [
-                ", ".join(part for part in (mark, name) if part),
-                *numbers,
-                f"{entry['yield']:.3f}",
-                str(entry["trial"]),
-                entry["policy"],
-            ]
-        )
+    named = {*found["choices"].values()}
+    entries = [*_thinned(found["front"], named), *others]
+    columns: list[tuple[str, list[str]]] = [("", [_marks(found, entry) for entry in entries])]
+    for one in objectives:
+        columns.append((one.title, [_number(one, entry) for entry in entries]))
+        apart = [_number(one, entry[HELD_OUT] or {}) for entry in entries]
+        if any(apart):
+            columns.append(("held out", apart))
+    columns.append(("yield", [f"{entry['yield']:.3f}" for entry in entries]))
+    columns.append(("trial", [str(entry["trial"]) for entry in entries]))
+    columns.append(("policy", [entry["policy"] for entry in entries]))
+    rows = list(zip(*([head, *cells] for head, cells in columns), strict=True))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -219,73 +219,30 @@ def _table(objectives: Sequence[Objective], found: Mapping[str, Any]) -> list[st
     return lines
 
 
-def _thinned(entries: Sequence[Any], chosen: int | None) -> list[Any]:
+def _marks(found: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Return what a trial is: chosen, what another --prefer would choose, a baseline."""
+    prefers = [name for name, trial in found["choices"].items() if trial == entry["trial"]]
+    if found["chosen"] and entry["trial"] == found["chosen"]["trial"]:
+        prefers = [f"chosen ({', '.join(prefers)})"]
+    name = entry["baseline"] or ""
+    if not entry["feasible"]:
+        name = f"{name} (not feasible)"
+    return ", ".join(part for part in (*prefers, name) if part)
+
+
+def _number(objective: Objective, values: Mapping[str, Any]) -> str:
+    value = values.get(objective.name)
+    if value is None:
+        return ""
+    return f"{value:.4f}" if objective.higher else f"{value:,.2f}"
+
+
+def _thinned(entries: Sequence[Any], named: Collection[int]) -> list[Any]:
     """Return at most some twenty entries of a long front: the ends, the named, and some between."""
-    step = max(1, -(-len(entries) // _ROWS))
+    step = max(1, -(-len(entries) // ROWS))
     last = len(entries) - 1
     return [
         entry
         for place, entry in enumerate(entries)
-        if place % step == 0 or place == last or entry["baseline"] or entry["trial"] == chosen
+        if place % step == 0 or place == last or entry["baseline"] or entry["trial"] in named
     ]
-
-
-def notes(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
-    """Return what a reader of the table should know: what counted, what did not, why nothing was chosen."""
-    whole = len(found["front"])
-    part = f"; {TRIALS_NAME} has all {whole} points" if whole > _ROWS else ""
-    counted = f"{found['trials']:,}"
-    if found["trials"] < found["trials_wanted"]:
-        counted += f" of {found['trials_wanted']:,}"
-    front_of = f"above is the Pareto front of the feasible ones{part}."
-    said = [f"{counted} trials gave a result; {front_of}"]
-    for name, parameter in found["baselines_outside_the_space"].items():
-        said.append(f"The baseline {name} was not tried: {parameter} is outside the space.")
-    if failed := found["without_result"]:
-        why = ", ".join(f"{reason} ({times:,})" for reason, times in sorted(failed.items()))
-        said.append(
-            f"{sum(failed.values()):,} more gave none: {why}. They have numbers of their own, so that "
-            "those above go further than the count, and do not count towards --trials."
-        )
-        if found["trials"] < found["trials_wanted"] and not found["paused"]:
-            said.append(f"The study ended early: its last {BARREN} in a row gave none.")
-    if found["chosen"] is None and found["trials"]:
-        wanted = ", ".join(f"{name} of at least {least:g}" for name, least in plan.minima.items())
-        said.append(f"No trial is feasible: none reached {wanted}. Ask for less, or tune longer.")
-    elif found["chosen"] is None:
-        said.append("No trial gave a result, so nothing can be chosen.")
-    said += _doubts(plan, found)
-    if found["paused"]:
-        said.append(f"Stopped: {found['paused']} Give the same command again to continue.")
-    return said
-
-
-def _doubts(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
-    """Return how far what was chosen can be believed, and what its price leaves out."""
-    chosen = found["chosen"]
-    if chosen is None:
-        return []
-    said = []
-    quality = plan.objectives[0]
-    if (between := interval(quality, chosen)) is not None:
-        said.append(
-            f"Of the chosen trial the {quality.title} has the {between}, on the questions that it was "
-            "chosen by; on others expect a little less."
-        )
-        if quality.name in plan.minima:
-            said.append(
-                "The least that was asked for holds for what was measured, not for its lower end."
-            )
-    default = next((e for e in found["baselines"] if e["baseline"] == "default"), None)
-    if default is not None and chosen["yield"] < _FAR_BELOW * default["yield"]:
-        said.append(
-            f"It accepts {chosen['yield']:.2f} of the questions, the default {default['yield']:.2f}: what "
-            "writing those that are turned down costs is no part of the price above."
-        )
-    return said
-
-
-def interval(quality: Objective, facts: Mapping[str, Any]) -> str | None:
-    """Return the 95 % interval (Wilson) of a trial's quality in words, None where none is known."""
-    low, high = facts.get(f"{quality.name}_low"), facts.get(f"{quality.name}_high")
-    return None if low is None or high is None else f"95 % interval {low:.3f} to {high:.3f}"

@@ -61,6 +61,7 @@ class FrontPoint(NamedTuple):
         settings: all that was set, name and value.
         marks: what it is beside: chosen, default, paper, not feasible; most are nothing.
         on_front: no feasible trial is better in both.
+        held_out: its quality on questions that no trial was measured on, in words; empty where none is.
     """
 
     trial: int
@@ -70,15 +71,20 @@ class FrontPoint(NamedTuple):
     settings: str
     marks: tuple[str, ...] = ()
     on_front: bool = True
+    held_out: str = ""
 
 
 class Front(NamedTuple):
-    """The Pareto front of a study: its name, the titles of both objectives, front and baselines."""
+    """The Pareto front of a study: its name, the titles of both objectives, front and baselines.
+
+    `apart` says of how many held-out questions the points tell; empty where there are none.
+    """
 
     study: str
     cost: str
     quality: str
     points: tuple[FrontPoint, ...]
+    apart: str = ""
 
 
 class Example(NamedTuple):

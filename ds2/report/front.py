@@ -16,15 +16,26 @@ def draw_front(front: Front) -> Chart | None:
         return None
     cost, quality = shown(front.cost, 80), shown(front.quality, 80)
     points = sorted(front.points, key=lambda point: (point.cost, point.quality))
+    apart = f" {front.apart}" if front.apart else ""
     words = Words(
         "front-chart",
         f"Pareto front of {shown(front.study, 80)}",
         f"{quality} against {cost}: no trial that was tried is better in both than one of the front.",
-        ("trial", cost, quality, "which", "policy", "settings"),
+        (
+            "trial",
+            cost,
+            quality,
+            *(["held out"] if front.apart else []),
+            "which",
+            "policy",
+            "settings",
+        ),
         legend=(("c1", "on the front"), ("c2", "chosen"), ("c3", "a baseline beside it")),
-        note=f"Across: {cost}. Upwards: {quality}. Names without room stand in the table.",
+        note=f"Across: {cost}. Upwards: {quality}. Names without room stand in the table.{apart}",
     )
-    return scatter(words, [_named(point) for point in points], [_row(point) for point in points])
+    return scatter(
+        words, [_named(point) for point in points], [_row(point, apart) for point in points]
+    )
 
 
 def _named(point: FrontPoint) -> Named:
@@ -42,12 +53,13 @@ def _named(point: FrontPoint) -> Named:
     )
 
 
-def _row(point: FrontPoint) -> tuple[str, ...]:
+def _row(point: FrontPoint, apart: str) -> tuple[str, ...]:
     which = ", ".join(point.marks) or ("on the front" if point.on_front else "")
     return (
         str(point.trial),
         number(point.cost),
         f"{point.quality:.4f}",
+        *([point.held_out or "-"] if apart else []),
         which,
         shown(point.policy, 200),
         shown(point.settings, 500),

@@ -24,7 +24,9 @@ def read_front(study: Path) -> Front:
             next(o for o in told["objectives"] if o["higher"] is higher) for higher in (True, False)
         )
         points = tuple(_points(told, str(cost["name"]), str(quality["name"])))
-        return Front(str(told["study"]), str(cost["title"]), str(quality["title"]), points)
+        return Front(
+            str(told["study"]), str(cost["title"]), str(quality["title"]), points, _apart(told)
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise OutputError.rule(
             "Drawing a report failed",
@@ -53,4 +55,25 @@ def _points(told: Mapping[str, Any], cost: str, quality: str) -> Iterator[FrontP
             settings=", ".join(f"{n} {words_of(v)}" for n, v in trial["settings"].items()),
             marks=tuple(filter(None, marks)),
             on_front=trial["trial"] in front,
+            held_out=_held_out(trial, quality),
         )
+
+
+def _apart(told: Mapping[str, Any]) -> str:
+    """Return which questions are held out, in words; a study of before there were any has none."""
+    part = told.get("held_out")
+    if not part:
+        return ""
+    return (
+        f"The trials were measured on {int(part['chosen_on']):,} questions; held out, in the table, is what "
+        f"they came to on {int(part['questions']):,} others."
+    )
+
+
+def _held_out(trial: Mapping[str, Any], quality: str) -> str:
+    told = trial.get("held_out") or {}
+    if told.get(quality) is None:
+        return ""
+    low, high = (told.get(f"{quality}_{end}") for end in ("low", "high"))
+    between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+    return f"{told[quality]:.4f}{between}"

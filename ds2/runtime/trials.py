@@ -81,6 +81,8 @@ class TrialResult(NamedTuple):
         estimate: mean estimated probability that a row is right; None without a calibrated table.
         dev_accepted: dev questions whose vote was accepted; None without a dev set.
         dev_right: those of them that were right.
+        held_out_accepted: the same of the held-out questions; None without any.
+        held_out_right: likewise.
         tokens: of all calls that the decided units and the keywords stand on, new or logged; None
             where the endpoint does not report them all.
         usd: their price; None where it is not known.
@@ -95,6 +97,8 @@ class TrialResult(NamedTuple):
     estimate: float | None
     dev_accepted: int | None
     dev_right: int | None
+    held_out_accepted: int | None
+    held_out_right: int | None
     tokens: int | None
     usd: float | None
     calls: int
@@ -109,6 +113,7 @@ class TrialSetup:
     Args:
         request: task, models, budget, folder; its configuration is that of the default trial.
         dev: questions with right answers, on which the vote of a trial is judged.
+        held_out: others, on which it is voted as well, to tell later what was chosen by `dev` is worth.
         estimate: a calibrated policy, whose table says how likely accepted rows are right.
         resolve: how a model's name becomes a backend; None for the ordinary way.
         on_notice: told when an endpoint is down and calls are held back, and when they go on.
@@ -116,6 +121,7 @@ class TrialSetup:
 
     request: RunRequest
     dev: Sequence[Question] = ()
+    held_out: Sequence[Question] = ()
     estimate: Calibrated | None = None
     resolve: Resolver | None = None
     on_notice: Callable[[str], None] | None = None
@@ -170,7 +176,7 @@ async def run_trial(
         work = ProgramWork(program, backends, answered=lambda: log.answered, screens=screening.own)
         try:
             decided = await _units(request, program, work, screening)
-            dev = await _dev_votes(setup.dev, program, work)
+            dev = await _dev_votes((*setup.dev, *setup.held_out), program, work)
         except StageError as error:
             raise NoResult(str(error).splitlines()[0]) from error
         finally:
@@ -240,6 +246,7 @@ def _result(
     dev: Sequence[tuple[Vote, bool]],
 ) -> TrialResult:
     rows = [d.outcome for d in decided if isinstance(d.outcome, Row)]
+    dev, held_out = dev[: len(setup.dev)], dev[len(setup.dev) :]
     if not rows or (setup.dev and not any(vote.accepted for vote, _ in dev)):
         raise NoResult("nothing was accepted")
     calls = log.calls_at(_paid_places(decided))
@@ -248,14 +255,24 @@ def _result(
         decided=sum(d.outcome is not None for d in decided),
         agreement=sum(row.vote.agreement for row in rows) / len(rows),
         estimate=_estimate(setup.estimate, rows),
-        dev_accepted=sum(vote.accepted for vote, _ in dev) if setup.dev else None,
-        dev_right=sum(right for _, right in dev) if setup.dev else None,
+        dev_accepted=_accepted(dev),
+        dev_right=_right(dev),
+        held_out_accepted=_accepted(held_out),
+        held_out_right=_right(held_out),
         tokens=_sum(_tokens(receipt) for _, receipt in calls),
         usd=_sum(_usd(backends[stage], receipt) for stage, receipt in calls),
         calls=len(calls),
         new_calls=log.new_calls,
         diversity=distinct_2([row.instruction.question for row in rows]),
     )
+
+
+def _accepted(votes: Sequence[tuple[Vote, bool]]) -> int | None:
+    return sum(vote.accepted for vote, _ in votes) if votes else None
+
+
+def _right(votes: Sequence[tuple[Vote, bool]]) -> int | None:
+    return sum(right for _, right in votes) if votes else None
 
 
 def _paid_places(decided: Sequence[Decided]) -> dict[int, frozenset[str]]:

@@ -11,6 +11,7 @@ from ds2.runtime.budgets import keep_lost
 from ds2.runtime.stopping import current
 from ds2.runtime.trials import NoResult, TrialResult, TrialSetup, run_trial
 from ds2.store import RunStore
+from programs.ballots import wilson
 from signatures.errors import RunStoppedError
 
 Cost = Literal["tokens", "calls", "usd"]
@@ -25,6 +26,9 @@ QUALITIES: Mapping[str, str] = {
     "estimated_precision": "estimated precision",
     "agreement": "mean agreement",
 }
+
+ON_DEV = frozenset({"precision", "agreement_with_self_labels"})
+"""The qualities that are a share of the accepted dev questions."""
 
 
 class StudyStopped(Exception):  # noqa: N818 - a signal to whoever runs the study, which is not ours
@@ -82,7 +86,7 @@ class LiveTrials:
             raise StudyStopped(str(error)) from error
         finally:
             self._keep()
-        return self._values(result), _facts(result)
+        return self._values(result), {**_facts(result), **self._interval(result)}
 
     def _keep(self) -> None:
         """Write what the study has used, and wait until it and all before it is written."""
@@ -94,7 +98,7 @@ class LiveTrials:
         if whole is None:
             raise NoResult(f"the endpoint does not say what it costs in {self._measure.cost}")
         quality: float | None = result.agreement
-        if self._measure.quality in {"precision", "agreement_with_self_labels"}:
+        if self._measure.quality in ON_DEV:
             quality = (result.dev_right or 0) / result.dev_accepted if result.dev_accepted else None
         elif self._measure.quality == "estimated_precision":
             quality = result.estimate
@@ -107,6 +111,14 @@ class LiveTrials:
             "diversity": result.diversity,
             "yield": yielded,
         }
+
+    def _interval(self, result: TrialResult) -> dict[str, float | None]:
+        """Return the interval of the quality, where it is a share of dev questions."""
+        quality, accepted = self._measure.quality, result.dev_accepted
+        if quality not in ON_DEV or not accepted:
+            return {}
+        low, high = wilson((result.dev_right or 0) / accepted, accepted)
+        return {f"{quality}_low": low, f"{quality}_high": high}
 
 
 def _facts(result: TrialResult) -> dict[str, Any]:

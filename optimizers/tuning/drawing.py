@@ -21,6 +21,7 @@ from optimizers.chart import (
     spread_scale,
     text,
 )
+from optimizers.tuning.heldout import HELD_OUT
 from optimizers.tuning.results import Objective, Tried
 
 _PANEL = 210
@@ -40,6 +41,7 @@ def front_svg(
 ) -> str:
     """Return quality against cost: every trial, the front joined, baselines and the choice ringed.
 
+    From those that are ringed a line leads to a diamond: what they came to on the held-out questions.
     Trials that cost far more than the middle of the front are left out, unless they are named; how many
     of the front, and how far they go, is written into the picture. Names stand in the margin.
     """
@@ -50,8 +52,10 @@ def front_svg(
     tried = [t for t in tried if not front or t.values[1] <= dearest or t.number in named]
     dear = [t for t in front if t.values[1] > dearest and t.number not in named]
     front = [t for t in front if t not in dear]
-    across = scale([t.values[1] for t in tried], LEFT, WIDTH - RIGHT)
-    up = scale([t.values[0] for t in tried], HEIGHT - BOTTOM, TOP, most=1.0)
+    apart = {t.number: _apart(t, objectives) for t in tried if t.number in named}
+    points = [*((t.values[1], t.values[0]) for t in tried), *filter(None, apart.values())]
+    across = scale([cost for cost, _ in points], LEFT, WIDTH - RIGHT)
+    up = scale([quality for _, quality in points], HEIGHT - BOTTOM, TOP, most=1.0)
     best = {one.number for one in front}
     body = axes(across, up, cost.title, quality.title)
     body += [_dot(t, across, up, "faint") for t in tried if t.number not in best]
@@ -65,9 +69,13 @@ def front_svg(
         picked = "chosen" if chosen and one.number == chosen.number else ""
         x, y = across.at(one.values[1]), up.at(one.values[0])
         below = max(y + 4, below + _LINE)
+        if (told := apart[one.number]) is not None:
+            body += _diamond(x, y, across.at(told[0]), up.at(told[1]))
         body.append(f'<circle class="baseline" cx="{x:.1f}" cy="{y:.1f}" r="8"/>')
         body.append(line(x + 8, y, _MARGIN - 4, below - 4, "grid"))
         body.append(text(_MARGIN, below, ", ".join(filter(None, (one.baseline, picked)))))
+    if any(apart.values()):
+        body.append(text(_MARGIN, HEIGHT - BOTTOM, "diamonds: held out"))
     if dear:
         furthest = max(dear, key=lambda t: t.values[1])
         words = f"{len(dear)} more of the front, to {cost.name} {furthest.values[1]:.4g}, not shown"
@@ -75,6 +83,11 @@ def front_svg(
     said = "; ".join(
         f"trial {t.number}: {quality.name} {t.values[0]:.4f}, {cost.name} {t.values[1]:.4g}"
         for t in front
+    )
+    said += "".join(
+        f"; trial {number} held out: {quality.name} {told[1]:.4f}, {cost.name} {told[0]:.4g}"
+        for number, told in sorted(apart.items())
+        if told is not None
     )
     left_out = f" {every - len(tried)} far dearer ones are not shown." if every > len(tried) else ""
     description = f"{every} trials.{left_out} {said or 'None is feasible.'}"
@@ -149,6 +162,20 @@ def importances_svg(
 def _dot(one: Tried, across: Scale, up: Scale, kind: str) -> str:
     x, y = across.at(one.values[1]), up.at(one.values[0])
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{4 if kind == "best" else 2.5}"/>'
+
+
+def _apart(one: Tried, objectives: Sequence[Objective]) -> tuple[float, float] | None:
+    """Return cost and quality on the held-out questions; the cost of the trial where it has but one."""
+    told = one.facts.get(HELD_OUT, {})
+    quality = told.get(objectives[0].name)
+    return None if quality is None else (told.get(objectives[1].name, one.values[1]), quality)
+
+
+def _diamond(x: float, y: float, to_x: float, to_y: float) -> list[str]:
+    edges = " ".join(
+        f"{to_x + r:.1f},{to_y + d:.1f}" for r, d in ((0, -5), (5, 0), (0, 5), (-5, 0))
+    )
+    return [line(x, y, to_x, to_y, "baseline"), f'<polygon class="baseline" points="{edges}"/>']
 
 
 def _best_so_far(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from optimizers.recorded import Recording
 from optimizers.replay import Replay
 from optimizers.tuning.catalog import REPLAY_FAMILIES, policy_space, policy_text
+from optimizers.tuning.heldout import HeldOut
 from optimizers.tuning.results import Objective
 from optimizers.tuning.space import Choice, Settings, Space
 from optimizers.tuning.study import Measured, Unmeasured
 from programs.ballots import Figures, wilson
-from programs.calibration.crossing import Crossed, Data, gather
+from programs.calibration.crossing import Crossed, Data, apart, gather
 from programs.calibration.estimates import VARIANTS, Variant
 from programs.calibration.fit import MAX_DRAWS, MIN_QUESTIONS, fit_at
 from programs.calibration.induction import Prices
@@ -44,19 +47,27 @@ class ReplayTrials:
 
     Args:
         recording: the votes.
+        held_out: other votes, which no trial is measured on; see `held_out`.
         repeats: random orders of each question.
         seed: of the orders.
         folds: of a calibrated policy's judging.
     """
 
     def __init__(
-        self, recording: Recording, *, repeats: int = 20, seed: int = 0, folds: int = 5
+        self,
+        recording: Recording,
+        *,
+        held_out: Recording | None = None,
+        repeats: int = 20,
+        seed: int = 0,
+        folds: int = 5,
     ) -> None:
         self.recording = recording
         self._replay = Replay(recording, repeats=repeats, seed=seed)
+        self._apart = None if held_out is None else Replay(held_out, repeats=repeats, seed=seed)
         self._dealing = (folds, repeats, seed)
         self._gathered: dict[int, Data] = {}
-        self._crossed: dict[tuple[str, int], Crossed] = {}
+        self._crossed: dict[tuple[str, int, Replay], Crossed] = {}
 
     @property
     def objectives(self) -> tuple[Objective, Objective]:
@@ -65,18 +76,57 @@ class ReplayTrials:
 
     def __call__(self, settings: Settings) -> Measured:
         """Return quality, cost and yield of the policy of a trial."""
-        text = policy_text(settings)
-        if text is None:
-            return self._measured(self._calibrated(settings), 0.0)
-        judged = self._replay.judge(parse_policy(text))
-        quality = judged.precision if self.recording.labelled else judged.winner_agreement
-        found = Figures(
-            judged.yielded, quality, judged.samples, judged.samples_per_accepted, judged.waves
+        found, ran_out = self._figures(self._replay, settings)
+        if found.precision is None or found.samples_per_accepted is None:
+            raise Unmeasured("nothing was accepted")
+        quality = self.objectives[0].name
+        accepted = found.yielded * len(self.recording.ballots)
+        low, high = wilson(found.precision, accepted)
+        return Measured(
+            {
+                quality: found.precision,
+                COST.name: found.samples_per_accepted,
+                "yield": found.yielded,
+            },
+            {
+                "yield": found.yielded,
+                f"{quality}_low": low,
+                f"{quality}_high": high,
+                "ran_out": ran_out,
+                **({} if found.waves is None else {"waves": found.waves}),
+            },
         )
-        return self._measured(found, judged.ran_out)
+
+    def held_out(self, settings: Settings, about: HeldOut) -> dict[str, Any]:
+        """Return what the policy of a trial, fitted as `policy` does it, does to the held-out votes.
+
+        Args:
+            settings: of the trial.
+            about: the held-out part.
+
+        Returns:
+            Quality with its interval, cost, yield and the share that ran out, by the names of trials;
+            quality and cost are None where nothing was accepted.
+
+        Raises:
+            ValueError: no votes are held out.
+        """
+        if self._apart is None:
+            raise ValueError("no votes are held out")
+        found, ran_out = self._figures(self._apart, settings)
+        quality = self.objectives[0].name
+        low, high = about.interval(found.precision, found.yielded * about.questions)
+        return {
+            quality: found.precision,
+            f"{quality}_low": low,
+            f"{quality}_high": high,
+            COST.name: found.samples_per_accepted,
+            "yield": found.yielded,
+            "ran_out": ran_out,
+        }
 
     def policy(self, settings: Settings, precision: float) -> Policy:
-        """Return the policy of a trial; a calibrated one is fitted to all of the recorded votes.
+        """Return the policy of a trial; a calibrated one is fitted to all votes it was chosen by.
 
         Args:
             settings: of the trial.
@@ -98,38 +148,32 @@ class ReplayTrials:
             source=self.recording.source,
         )
 
-    def _calibrated(self, settings: Settings) -> Figures:
+    def _figures(self, replay: Replay, settings: Settings) -> tuple[Figures, float]:
+        """Return what the policy of a trial does to some votes, and the share that ran out."""
+        text = policy_text(settings)
+        if text is None:
+            return self._calibrated(replay, settings), 0.0
+        judged = replay.judge(parse_policy(text))
+        quality = judged.precision if self.recording.labelled else judged.winner_agreement
+        found = Figures(
+            judged.yielded, quality, judged.samples, judged.samples_per_accepted, judged.waves
+        )
+        return found, judged.ran_out
+
+    def _calibrated(self, replay: Replay, settings: Settings) -> Figures:
         variant, most, prices = _asked(settings)
-        key = (variant.name, most)
+        key = (variant.name, most, replay)
         if key not in self._crossed:
-            self._crossed[key] = Crossed(variant, self._data(most))
+            data = self._data(most)
+            if replay is not self._replay:
+                data = apart(data, replay.orders)
+            self._crossed[key] = Crossed(variant, data)
         return self._crossed[key].figures(prices)
 
     def _data(self, most: int) -> Data:
         if most not in self._gathered:
             self._gathered[most] = gather(self.recording.ballots, most, *self._dealing)
         return self._gathered[most]
-
-    def _measured(self, found: Figures, ran_out: float) -> Measured:
-        if found.precision is None or found.samples_per_accepted is None:
-            raise Unmeasured("nothing was accepted")
-        quality = self.objectives[0].name
-        accepted = found.yielded * len(self.recording.ballots)
-        low, high = wilson(found.precision, accepted)
-        return Measured(
-            {
-                quality: found.precision,
-                COST.name: found.samples_per_accepted,
-                "yield": found.yielded,
-            },
-            {
-                "yield": found.yielded,
-                f"{quality}_low": low,
-                f"{quality}_high": high,
-                "ran_out": ran_out,
-                **({} if found.waves is None else {"waves": found.waves}),
-            },
-        )
 
 
 def _asked(settings: Settings) -> tuple[Variant, int, Prices]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
+from optimizers.tuning.heldout import HELD_OUT, NOTHING, HeldOut
 from optimizers.tuning.results import Objective, Tried
 from optimizers.tuning.space import Settings, Space
 from optimizers.tuning.storage import (
@@ -87,6 +88,7 @@ class StudyPlan:
         minima: the least value of a measured name that is feasible.
         baselines: settings that are tried first, by name.
         identity: what else must be the same when the study is continued (task, source, ...).
+        held_out: what no trial is measured on; must be the same too.
         trials: complete trials wanted in all, at least 1.
         seed: of the sampler.
         storage: URL of a database; None for the journal.
@@ -99,6 +101,7 @@ class StudyPlan:
     minima: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, Settings] = field(default_factory=dict)
     identity: Mapping[str, Any] = field(default_factory=dict)
+    held_out: HeldOut = NOTHING
     trials: int = 100
     seed: int = 0
     storage: str | None = None
@@ -286,6 +289,8 @@ def _open(plan: StudyPlan, storage: optuna.storages.BaseStorage) -> optuna.Study
 def _identity(plan: StudyPlan) -> dict[str, Any]:
     return {
         **plan.identity,
+        # Only where there is some: a study that holds nothing out goes on as it was begun.
+        **({HELD_OUT: plan.held_out.identity} if plan.held_out.questions else {}),
         "objectives": [wanted.name for wanted in plan.objectives],
         "minima": dict(plan.minima),
         "space": {name: repr(domain) for name, domain in plan.space.domains.items()},
@@ -298,20 +303,26 @@ def _refuse_other(plan: StudyPlan, theirs: Mapping[str, Any], ours: Mapping[str,
         old, new = theirs.get(name), ours.get(name)
         if old == new:
             continue
-        if isinstance(old, dict) and isinstance(new, dict):
+        if name == HELD_OUT:
+            was, now = (f"{part['questions']} questions" if part else "none" for part in (old, new))
+            changes.append(f"{was} were held out, now {now if now != was else 'others'}")
+        elif isinstance(old, dict) and isinstance(new, dict):
             parts = [part for part in {**old, **new} if old.get(part) != new.get(part)]
             changes += [f"{name}: {p} was {old.get(p)}, is {new.get(p)}" for p in parts]
         else:
             changes.append(f"{name} was {old}, is {new}")
+    todo = "Give what it began with, or choose another --out (or --study)."
+    if HELD_OUT in ours and HELD_OUT not in theirs:
+        todo = "Choose another --out (or --study), or go on with --no-held-out as it began."
     where = plan.folder / JOURNAL_NAME if plan.storage is None else without_password(plan.storage)
     raise StoreError(
         rule_message(
             "Continuing the study failed",
             unit=f"{plan.name} in {where}",
             name="the study",
-            rule="be of the same task, source, space and objectives",
+            rule="be of the same task, source, held-out questions, space and objectives",
             value=_Plain("; ".join(changes)),
-            todo="Give what it began with, or choose another --out (or --study).",
+            todo=todo,
         )
     )
 

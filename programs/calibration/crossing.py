@@ -74,6 +74,18 @@ def _paths(
     return tuple((*way, times) for way, times in found.items())
 
 
+def apart(data: Data, orders: Orders) -> Data:
+    """Return other questions, to be judged by the table that all of `data` give, as one fold.
+
+    Args:
+        data: what tables are fitted to.
+        orders: of the other questions.
+    """
+    members = tuple(range(len(orders.walks)))
+    paths = _paths(members, orders, data.space, data.space.states[-1].draws)
+    return data._replace(orders=orders, folds=(Fold(members, paths, data.seen),))
+
+
 class Crossed:
     """A variant judged at any prices, each fold by a table fitted to the others; laid out once."""
 
@@ -93,7 +105,7 @@ class Crossed:
                 known[actions] = _judge(actions, fold)
             parts = known[actions]
             accepted, right, draws = accepted + parts[0], right + parts[1], draws + parts[2]
-        tries = len(self._data.seen) * self._data.orders.repeats
+        tries = len(self._data.orders.walks) * self._data.orders.repeats
         return Figures(
             accepted / tries,
             right / accepted if accepted else None,

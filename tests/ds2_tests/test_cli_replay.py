@@ -31,7 +31,10 @@ def invoke(*arguments: str | Path) -> str:
     return result.output
 
 
-def recorded(folder: Path, number: int = 60, samples: int = 6, name: str = "r.jsonl") -> Path:
+def recorded(
+    folder: Path, number: int = 60, samples: int = 6, name: str = "r.jsonl", *, differ: bool = False
+) -> Path:
+    """Write recorded answers; where questions do not `differ`, they do by their figures alone."""
     rng = random.Random(0)
     lines = []
     for place in range(number):
@@ -39,7 +42,7 @@ def recorded(folder: Path, number: int = 60, samples: int = 6, name: str = "r.js
         said = [12 if rng.random() < chance else rng.randint(1, 5) for _ in range(samples)]
         lines.append(
             {
-                "question": f"{name}: how many are {place}?",
+                "question": wordy(place) if differ else f"{name}: how many are {place}?",
                 "gold": "12",
                 "samples": [
                     {"model": f"m{n % 2}", "text": f"\\boxed{{{s}}}", "correct": s == 12}
@@ -50,6 +53,12 @@ def recorded(folder: Path, number: int = 60, samples: int = 6, name: str = "r.js
     path = folder / name
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     return path
+
+
+def wordy(place: int) -> str:
+    """Return a question that is near to no other one."""
+    words = [first + second for first in "bcdfghjk" for second in "aeioulmn"]
+    return " ".join(random.Random(place).sample(words, 9)) + "?"
 
 
 def run_folder(folder: Path) -> Path:

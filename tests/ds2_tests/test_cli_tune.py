@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from small_runs import go
-from test_cli_replay import recorded
+from test_cli_replay import recorded, wordy
 
-from ds2.cli.tune_views import document, notes, write_best
-from optimizers.tuning import Objective, Outcome, StudyPlan, Tried
+from ds2.cli.tune_notes import notes
+from ds2.cli.tune_views import document, write_best
+from optimizers.tuning import HeldOut, Objective, Outcome, StudyPlan, Tried
 from optimizers.tuning.catalog import live_space
 
 Command = Callable[..., Any]
@@ -83,8 +84,132 @@ def test_what_was_chosen_is_told_with_its_doubts(tmp_path: Path) -> None:
     assert "the precision has the 95 % interval 0.862 to 0.920" in quality
     assert "not for its lower end" in least
     assert price.startswith("It accepts 0.57 of the questions, the default 0.86")
-    best = write_best(plan, chosen, "cheap", {"policy": "lead(1, 3)"}).read_text()
-    assert "precision: 95 % interval 0.862 to 0.920." in best
+    best = write_best(plan, found, {"policy": "lead(1, 3)"}).read_text()
+    assert "# Measured: precision 0.91 (95 % interval 0.862 to 0.920), cost 4.\n" in best
+
+
+HELD_OUT = [
+    (0.93, 0.95, "0.9300, below 0.94, which the interval reaches: it may be chance, or ask for a"),
+    (0.80, 0.85, "0.8000, below 0.94, which the interval does not reach: ask for more"),
+    (0.95, 0.99, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "high", "said"), HELD_OUT, ids=["may be chance", "missed", "kept"]
+)
+def test_a_least_precision_that_does_not_hold_on_held_out_questions_is_told(
+    tmp_path: Path, value: float, high: float, said: str | None
+) -> None:
+    objectives = (Objective("precision", True, "precision"), Objective("c", False, "cost"))
+    plan = StudyPlan(
+        name="s",
+        folder=tmp_path,
+        space=live_space({}),
+        objectives=objectives,
+        minima={"precision": 0.94, "yield": 0.5},
+        held_out=HeldOut(40, 60, 40, "x"),
+        trials=1,
+    )
+    told = {
+        "precision": value,
+        "precision_low": 0.7,
+        "precision_high": high,
+        "yield": 0.4,
+        "c": 5.0,
+    }
+    between = {"precision_low": 0.88, "precision_high": 0.98}
+    lead = {"policy": "lead", "lead.by": 1, "lead.max": 3}
+    only = Tried(0, lead, (0.95, 4.0), {"yield": 0.57, **between, "held_out": told}, True)
+    found = document(plan, Outcome([only], {}, {}, {}), only, "balanced")
+    lines = notes(plan, found)
+    on = "The chosen trial, on the 60 questions that it was chosen on: precision 0.95 (95 % interval "
+    assert lines[1].startswith(f"{on}0.880 to 0.980), cost 4")
+    assert lines[2] == (
+        "Held out, on 40 questions that no trial was measured on: "
+        f"precision {value:.4g} (95 % interval 0.700 to {high:.3f}), cost 5, yield 0.400."
+    )
+    broken = [line for line in lines if line.startswith("Held-out ")]
+    assert broken[-1] == "Held-out yield 0.4000, below 0.5."
+    assert [
+        line.removeprefix("Held-out precision ")[: len(said or "")] for line in broken[:-1]
+    ] == ([said] if said else [])
+    best = write_best(plan, found, {"policy": "lead(1, 3)"}).read_text()
+    assert all(f"# {line}\n" in best for line in lines[2:-1])
+    assert set(found["chosen"]["held_out"]["below"]) == {"yield", *(["precision"] if said else [])}
+
+
+def test_what_was_chosen_is_judged_on_questions_that_no_trial_saw(
+    ds2: Command, tmp_path: Path
+) -> None:
+    path = recorded(tmp_path, number=120, samples=12, differ=True)
+    command = ("tune", "--replay", path, *NUMBER, "--trials", 12, "--out", "t", "-q")
+    ended = ds2(*command, "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    apart = found["held_out"]
+    assert apart["questions"] + apart["chosen_on"] == 120
+    assert found["not_held_out"] is None
+    for entry in (*found["front"], *found["baselines"]):
+        assert entry["held_out"].keys() >= {"precision", "precision_low", "samples_per_accepted"}
+    assert found["chosen"]["trial"] == found["choices"]["balanced"]
+    ended = ds2(*command)
+    head, *lines = ended.out.splitlines()
+    assert head.split("held out")[1].split() == ["samples", "an", "accepted", "row"]
+    policy = found["chosen"]["policy"]
+    (row,) = [line for line in lines if line.startswith("chosen (") and line.endswith(policy)]
+    assert f"{found['chosen']['held_out']['precision']:.4f}" in row
+    assert (
+        f"Held out, on {apart['questions']} questions that no trial was measured on: " in ended.out
+    )
+    assert "(the default there: precision " in ended.out or "balanced, default" in ended.out
+    assert "diamonds: held out" in (tmp_path / "t" / "pareto.svg").read_text()
+    # What is held out is a part of the study, and is judged as `ds2 replay` does it.
+    refused = ds2(*command, "--no-held-out")
+    assert refused.code == 2
+    assert f"got {apart['questions']} questions were held out, now none" in refused.err
+    whole = ds2(
+        "tune", "--replay", path, *NUMBER, "--trials", 3, "--no-held-out", "--out", "w", "-q"
+    )
+    assert "held out" not in whole.out
+    assert "on others expect a little less" in whole.out
+
+
+def test_where_no_question_is_held_out_it_says_why(ds2: Command, tmp_path: Path) -> None:
+    path = recorded(tmp_path, number=120, samples=12)
+    ended = ds2("tune", "--replay", path, *NUMBER, "--trials", 3, "--out", "t", "-q")
+    assert (
+        "No question is held out, for each part must have at least 30 questions that" in ended.out
+    )
+    told = json.loads((tmp_path / "t" / "trials.json").read_text())
+    assert told["held_out"] is None
+    assert told["not_held_out"].startswith("each part must have at least 30")
+    live = ds2("tune", "gsm8k", "--target", 3, "--trials", 1, "--out", "live", "-q")
+    assert "No question is held out, for a trial is judged by the rows that it makes" in live.out
+
+
+def test_a_live_study_on_a_dev_set_holds_its_val_side_out_without_a_call_more(
+    ds2: Command, tmp_path: Path
+) -> None:
+    rows = [{"question": wordy(n), "answer": "7", "labelled_by": "a vote"} for n in range(150)]
+    path = tmp_path / "dev.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "space.yaml").write_text("policy: lead\nlead.by: 1\nlead.max: 3\nbank: 6\n")
+    command = ("tune", "gsm8k", "--devset", path, "-n", 3, "--trials", 1, "--space", "space.yaml")
+    told = []
+    for name, words in (("t", ()), ("w", ("--no-held-out",))):
+        assert ds2(*command, "--out", name, *words, "-q", "-c", 1).code == 0
+        told.append(json.loads((tmp_path / name / "trials.json").read_text()))
+    (apart, whole) = (found["front"][0] for found in told)
+    assert told[0]["held_out"]["questions"] >= 30
+    assert apart["new_calls"] == whole["new_calls"]  # one call at a time: no surplus unit is begun
+    on_all = apart["dev_accepted"] + apart["held_out_accepted"]
+    assert (on_all, apart["tokens"]) == (whole["dev_accepted"], whole["tokens"])
+    assert apart["held_out"].keys() == {
+        "agreement_with_self_labels", "agreement_with_self_labels_low",
+        "agreement_with_self_labels_high", "below",
+    }  # fmt: skip
+    assert whole["held_out"] is None
 
 
 def test_best_yaml_of_a_calibrated_policy_can_be_run(ds2: Command, tmp_path: Path) -> None:

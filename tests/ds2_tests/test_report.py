@@ -238,9 +238,29 @@ def test_the_front_of_a_study_names_what_it_shows(run: Path, tmp_path: Path) -> 
         assert f"<title>{name}</title>" in page
     row = "<td>2.00</td><td>0.8000</td><td>paper</td><td>fixed(5, 0.6)</td><td>warm 0.7, 0.8</td>"
     assert f'<th scope="row">1</th>{row}' in page
+    assert "held out" not in page
     (tmp_path / "trials.json").write_text("{}", "utf-8")
     with pytest.raises(OutputError, match="--study must be the folder"):
         report_page(ReportRequest((run,), study=tmp_path))
+
+
+def test_the_front_tells_what_its_points_came_to_on_held_out_questions(
+    run: Path, tmp_path: Path
+) -> None:
+    study = json.loads(json.dumps(STUDY))
+    study["held_out"] = {"questions": 1258, "chosen_on": 400}
+    study["front"][0]["held_out"] = {"q": 0.875, "q_low": 0.8, "q_high": 0.95}
+    study["front"][1]["held_out"] = {"q": None, "q_low": None, "q_high": None}
+    (tmp_path / "trials.json").write_text(json.dumps(study), "utf-8")
+    page = report_page(ReportRequest((run,), rows=1, study=tmp_path))
+    assert Elements(page).unclosed == []
+    assert (
+        "measured on 400 questions; held out, in the table, is what they came to on 1,258" in page
+    )
+    assert (
+        '<th scope="row">3</th><td>4.00</td><td>0.9000</td><td>0.8750 (0.800 to 0.950)</td>' in page
+    )
+    assert '<th scope="row">1</th><td>2.00</td><td>0.8000</td><td>-</td><td>paper</td>' in page
 
 
 def test_a_row_is_traced_to_the_core_and_to_its_passage(run: Path) -> None:

@@ -167,9 +167,15 @@ def test_precision_is_measured_on_dev_questions_and_costs_no_row_anything(tmp_pa
     keys = [_key(one) for one in ("1", "7")]
     dev = tuple(one._replace(key=key) for one, key in zip(dev, keys, strict=True))
     (plain,) = tried(tmp_path / "plain", teacher(), {})
-    (found,) = tried(tmp_path / "dev", Meddler(knows), {}, dev=dev)
+    (found,) = tried(tmp_path / "dev", Meddler(knows), {}, dev=dev, concurrency=1)
     assert (found.dev_accepted, found.dev_right) == (2, 1)
+    assert found.held_out_accepted is None
     assert (found.tokens, found.calls) == (plain.tokens, plain.calls)
+    sides = {"dev": dev[:1], "held_out": dev[1:]}
+    (apart,) = tried(tmp_path / "apart", Meddler(knows), {}, **sides, concurrency=1)
+    assert (apart.dev_accepted, apart.dev_right) == (1, 1)
+    assert (apart.held_out_accepted, apart.held_out_right) == (1, 0)
+    assert (apart.tokens, apart.new_calls) == (found.tokens, found.new_calls)
 
 
 def _key(answer: str) -> str | None:

@@ -25,7 +25,7 @@ from optimizers.devsets import (
     split_devset,
 )
 from optimizers.labels import ListLabel, QuestionLabel
-from optimizers.similarity import NearIndex, clusters, folded
+from optimizers.similarity import NearIndex, clusters, folded, groups
 from signatures.bloom import BloomLevel
 from signatures.errors import ConfigError
 from signatures.task import load_task
@@ -370,16 +370,28 @@ def test_case_punctuation_and_figures_are_folded() -> None:
     assert NearIndex(["", "x"]).near("") == [0]
 
 
+def test_of_many_texts_those_alone_that_fold_alike_are_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [
+        f"Ada has {n} pens and gives away 3 of them to Bo{end}" for n in (1, 2) for end in "?!"
+    ]
+    texts.append("Ada has 1 pens and gives away 3 of them to Bo today")
+    assert groups(texts) == [0] * 5
+    monkeypatch.setattr("optimizers.similarity.MOST", 4)
+    assert groups(texts) == [0, 0, 0, 0, 4]
+
+
 @given(st.lists(st.text(alphabet="abc 12", max_size=24), max_size=12))
 def test_clusters_are_the_same_in_any_order(texts: list[str]) -> None:
-    def groups(order: list[int]) -> set[frozenset[int]]:
+    def joined(order: list[int]) -> set[frozenset[int]]:
         found: dict[int, set[int]] = {}
         for place, leader in zip(order, clusters([texts[i] for i in order]), strict=True):
             found.setdefault(leader, set()).add(place)
         return {frozenset(group) for group in found.values()}
 
     order = list(range(len(texts)))
-    assert groups(order) == groups(order[::-1])
+    assert joined(order) == joined(order[::-1])
 
 
 @pytest.mark.skipif(not (SHARED / "gsm8k").is_dir(), reason="needs the shared data")

@@ -183,3 +183,17 @@ def test_a_split_is_of_the_question_alone() -> None:
     assert set(split(fewer)[0].questions) == set(first.questions) & set(fewer.questions)
     assert split(whole, seed=1)[0].questions != first.questions
     assert [len(part.ballots) for part in split(whole, share=1.0)] == [200, 0]
+
+
+def test_questions_that_are_near_fall_into_one_part_where_that_is_asked_for() -> None:
+    questions = tuple(f"How many of the {k} has Ada {n} left over?" for k in ("pens", "cats", "red hats")
+                      for n in range(20))  # fmt: skip
+    whole = Recording("x", questions, (Ballot((0,), 0),) * 60, True, 60, 0)
+    apart = split(whole, share=0.4)
+    assert {len(part.questions) % 20 for part in apart} != {0}
+    for seed in range(5):
+        parts = split(whole, share=0.4, seed=seed, near_together=True)
+        assert {len(part.questions) % 20 for part in parts} == {0}
+        assert sorted(parts[0].questions + parts[1].questions) == sorted(questions)
+    one_each = Recording("x", questions[::20], (Ballot((0,), 0),) * 3, True, 3, 0)
+    assert split(one_each, near_together=True) == split(one_each)

@@ -393,6 +393,21 @@ def test_what_a_picture_of_the_front_leaves_out_is_written_into_it() -> None:
     assert f"1 more of the front, to {OBJECTIVES[1].name} 90, not shown" in svg
 
 
+def test_a_picture_leads_from_what_was_chosen_to_what_it_is_held_out() -> None:
+    every = tried([(0.9, 1.0), (0.95, 2.0)])
+    lower = {"precision": 0.6, "cost": 3.0}
+    every[1] = every[1]._replace(facts={"held_out": lower})
+    every[0] = every[0]._replace(facts={"held_out": {"precision": 0.5}})
+    svg = front_svg(every, front(every, OBJECTIVES), OBJECTIVES, every[1])
+    assert svg.count("<polygon") == 1
+    assert "trial 1 held out: precision 0.6000, cost 3" in svg
+    # In a live study the cost is that of the trial; where nothing was accepted there is no point.
+    same = front_svg(every, front(every, OBJECTIVES), OBJECTIVES, every[0])
+    assert "trial 0 held out: precision 0.5000, cost 1" in same
+    none = every[1]._replace(facts={"held_out": {"precision": None, "cost": None}})
+    assert "diamond" not in front_svg([none], [none], OBJECTIVES, none)
+
+
 def test_costs_of_several_tenfolds_are_drawn_on_a_logarithmic_axis() -> None:
     up = spread_scale([1.0, 1000.0], 200.0, 20.0)
     assert up.ticks() == [1.0, 10.0, 100.0, 1000.0]
