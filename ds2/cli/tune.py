@@ -319,8 +319,10 @@ def tune_replay(common: Common, recording: Recording, path: Path, repeats: int) 
 
 def _baselines(space: Space) -> dict[str, dict[str, Any]]:
     """Return the baselines; what the user has fixed is no part of what a baseline is."""
+    from optimizers.tuning.catalog import in_full
+
     wave = {"wave": space.fixed.get("wave", 1)} if "wave" in space.domains else {}
-    return {name: {**settings, **wave} for name, settings in BASELINES.items()}
+    return {name: in_full(space, {**settings, **wave}) for name, settings in BASELINES.items()}
 
 
 def finish(

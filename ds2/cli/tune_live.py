@@ -35,7 +35,7 @@ from optimizers.tuning import (
     Unmeasured,
     read_space,
 )
-from optimizers.tuning.catalog import live_space, policy_text
+from optimizers.tuning.catalog import in_full, live_space, policy_text
 from optimizers.tuning.heldout import held_out_part
 from optimizers.tuning.space import Choice, Domain, Settings, Space
 from programs.stopping import Calibrated, load_calibrated
@@ -249,8 +249,8 @@ def _plan(
         objectives=objectives,
         minima=common.minima(measure.quality),
         baselines={
-            "default": {"policy": "lead", "lead.by": 3, "lead.max": 9, **known},
-            "paper": {**known, **paper},
+            "default": in_full(space, {"policy": "lead", "lead.by": 3, "lead.max": 9, **known}),
+            "paper": in_full(space, {**known, **paper}),
         },
         identity={
             "way": "live",

@@ -30,8 +30,8 @@ def notes(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
         counted += f" of {found['trials_wanted']:,}"
     front_of = f"above is the Pareto front of the feasible ones{part}."
     said = [f"{counted} trials gave a result; {front_of}"]
-    for name, parameter in found["baselines_outside_the_space"].items():
-        said.append(f"The baseline {name} was not tried: {parameter} is outside the space.")
+    if outside := found["baselines_outside_the_space"]:
+        said.append(_outside(outside))
     if failed := found["without_result"]:
         why = ", ".join(f"{reason} ({times:,})" for reason, times in sorted(failed.items()))
         said.append(
@@ -52,6 +52,19 @@ def notes(plan: StudyPlan, found: Mapping[str, Any]) -> list[str]:
     if found["paused"]:
         said.append(f"Stopped: {found['paused']} Give the same command again to continue.")
     return said
+
+
+def _outside(outside: Mapping[str, str]) -> str:
+    """Return which baselines the space leaves out, by which parameters, and what can be done."""
+    were, their, them = (
+        ("s {} were", "their", "them") if len(outside) > 1 else (" {} was", "its", "it")
+    )
+    parameters = " and ".join(f"`{name}`" for name in dict.fromkeys(outside.values()))
+    return (
+        f"The baseline{were.format(' and '.join(outside))} not tried: the file of --space does not allow "
+        f"{their} {parameters}. Nothing is wrong; to compare with {them}, let that file allow {them}, or "
+        f"leave {parameters} out of it."
+    )
 
 
 def _believed(plan: StudyPlan, found: Mapping[str, Any]) -> Iterator[str]:

@@ -145,6 +145,27 @@ def with_families(space: Space, families: Sequence[str]) -> Space:
     return replace(space, domains={**kept, **missing})
 
 
+def in_full(space: Space, settings: Settings) -> Settings:
+    """Return settings as a space holds them that names their policy in full.
+
+    Where it has `lead(3,9)` for a policy and no `lead`, that takes the place of `lead` by 3 of 9.
+    """
+    domain, family = space.domains["policy"], str(settings["policy"])
+    if not isinstance(domain, Choice) or domain.holds(family):
+        return settings
+    same = (
+        str(value)
+        for value in domain.values
+        if str(value).partition("(")[0].strip() == family
+        and parse_policy(str(value)).spec == _family_text(settings)
+    )
+    found = next(same, None)
+    if found is None:
+        return settings
+    rest = {n: v for n, v in settings.items() if "." not in n and n != WAVE}
+    return {**rest, "policy": found}
+
+
 def policy_text(settings: Settings) -> str | None:
     """Return the policy of a trial as text; None for `calibrated`, which has to be fitted first.
 

@@ -230,11 +230,43 @@ def test_best_yaml_of_a_calibrated_policy_can_be_run(ds2: Command, tmp_path: Pat
     )
     assert ended.code == 0, ended.err
     assert ended.err == ""
-    assert "The baseline paper was not tried: policy is outside the space." in ended.out
+    (outside,) = [line for line in ended.out.splitlines() if "not tried" in line]
+    assert outside == (
+        "The baselines default and paper were not tried: the file of --space does not allow their "
+        "`policy`. Nothing is wrong; to compare with them, let that file allow them, or leave `policy` "
+        "out of it."
+    )
     ran = ds2("run", "gsm8k", "--config", "t/best.yaml", "-n", 2, "--out", "r", "-q")
     assert ran.code == 0, ran.err
     config = json.loads((tmp_path / "r" / "config.json").read_text())
     assert config["run"]["policy"] == "calibrated(t/policy.json)"
+
+
+@pytest.mark.parametrize(
+    ("space", "tried", "said"),
+    [
+        ("policy: lead(3,9)", ["default"], "The baseline paper was not tried: the file of --space"),
+        ("policy: [posterior, 'curtailed( 5, 0.50)']", ["paper"], "baseline default was not tried"),
+        (
+            "policy: [lead, curtailed]\nlead.by: 4",
+            ["paper"],
+            "allow its `lead.by`. Nothing is wrong",
+        ),
+        ("policy: lead\nlead.by: 4", [], "allow their `lead.by` and `policy`."),
+    ],
+    ids=["default in full", "paper in full", "a number", "both"],
+)
+def test_a_baseline_that_the_space_leaves_out_is_told_and_one_in_full_is_tried(
+    ds2: Command, tmp_path: Path, space: str, tried: list[str], said: str
+) -> None:
+    path = recorded(tmp_path, samples=12)
+    (tmp_path / "space.yaml").write_text(space + "\n")
+    command = ("tune", "--replay", path, *NUMBER, "--trials", 2, "--space", "space.yaml", "-q")
+    ended = ds2(*command, "--out", "t")
+    assert ended.code == 0, ended.err
+    assert said in ended.out
+    found = json.loads((tmp_path / "t" / "trials.json").read_text())
+    assert [entry["baseline"] for entry in found["baselines"]] == tried
 
 
 def test_a_wave_is_searched_by_replay_where_it_is_named(ds2: Command, tmp_path: Path) -> None:
