@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from optimizers.hub import from_cache_alone, unreachable
 from signatures.errors import ConfigError
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -133,8 +135,14 @@ def _hub(source: str) -> Iterator[RowAt]:
 
     name, *rest = source.split(":")
     config, split = (rest[0], rest[1]) if len(rest) > 1 else (None, rest[0] if rest else None)
+    why = "" if Path(name).is_dir() else unreachable()
     try:
-        found = datasets.load_dataset(name, config, split=split)
+        with from_cache_alone() if why else nullcontext():
+            found = datasets.load_dataset(name, config, split=split)
+    except ConnectionError as error:
+        rule = "be in the cache of `datasets` while the Hub cannot be reached, or a file or folder here"
+        todo = "Connect to the network, or give a file or a folder that exists."
+        refuse(source, rule, why or type(error).__name__, todo)
     except (OSError, ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         refuse(source, "be a data set that can be loaded", said, "Check name, config and split.")
