@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ds2.engines.budget import Meter, Reservation, Why
 from ds2.engines.question import Question
 from signatures.receipts import Receipt
@@ -24,6 +26,19 @@ class Booking:
         self._lost: Reservation | None = None  # with the last attempt, which was cancelled
         self._on_wire = False
         self._closed = False
+
+    @property
+    def reserved(self) -> bool:
+        """Return whether the next attempt has what it can come to."""
+        return self._held is not None
+
+    def renew_now(self) -> bool:
+        """Reserve as `renew` does where it fits at once; return whether it is reserved."""
+        if not self._closed and self._held is None:
+            question = self._question
+            limit = question.request.config.max_tokens
+            self._held = self._meter.reserve_now(question.prompt, question.options, limit=limit)
+        return self.reserved
 
     async def renew(self) -> None:
         """Reserve what the next attempt can come to, where nothing is reserved.
@@ -66,3 +81,20 @@ class Booking:
         if held is not None:
             self._meter.release(held, "cancelled" if self._on_wire else None)
             self._lost = held if self._on_wire else None
+
+
+async def renew_any(bookings: Sequence[Booking]) -> None:
+    """Reserve what fits at once for the bookings of one request; where none does, wait for one.
+
+    None waits while another one holds something: that does not come back before the request is sent,
+    so with nothing else in flight both would wait for ever.
+
+    Raises:
+        BudgetSpent: none can fit.
+    """
+    reserved = [booking.renew_now() for booking in bookings]
+    if not any(reserved):
+        for booking in bookings:
+            await booking.renew()
+            if booking.reserved:
+                return

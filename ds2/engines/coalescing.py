@@ -178,9 +178,11 @@ class Coalescer:
 
     def _take(self, group: _Group) -> list[Draw]:
         """Return the draws that go out together; others of the group go out by themselves."""
-        first, *others = list(self._together(group.waiting())) or [[]]
+        waiting = group.waiting()
+        first, *others = list(self._together([d for d in waiting if d.booking.reserved])) or [[]]
         group.draws = first
-        for draws in others:
+        # What the budget has no room for now waits by itself.
+        for draws in [*others, *([d] for d in waiting if not d.booking.reserved)]:
             self._alone(group.question, draws)
         return first
 

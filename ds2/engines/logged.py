@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from dspy.lm15 import Message, Request, Response, TextPart, ThinkingPart, Usage
 
 from ds2.engines.base import AsyncEngine, Backend
-from ds2.engines.booking import Booking
+from ds2.engines.booking import Booking, renew_any
 from ds2.engines.budget import Budget, Reservation, Why
 from ds2.engines.chat import ChatEngine
 from ds2.engines.choices import Choice, usage_of
@@ -248,8 +248,7 @@ class LoggedEngine:
             return asked
 
         async def attempt() -> Drawn:
-            for draw in asked:
-                await draw.booking.renew()
+            await renew_any([draw.booking for draw in asked])
             if self.hedge is not None:
                 return await self._hedged(self.hedge, question, go, choices)
             try:

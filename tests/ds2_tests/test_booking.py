@@ -9,7 +9,9 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from aiohttp import web
 from dspy import lm15
+from loopback_server import odd_server
 from scripted import Script
 
 from ds2.config import BudgetConfig
@@ -18,6 +20,7 @@ from ds2.engines.budget import Amount, Budget, BudgetSpent, Lost
 from ds2.engines.choices import Choice
 from ds2.engines.coalescing import Coalescer, Draw
 from ds2.engines.limiter import Limiter
+from ds2.engines.lm import logged_lm
 from ds2.engines.logged import LoggedEngine, MemoryLog
 from ds2.engines.question import Question
 from ds2.engines.resolve import resolve_backend
@@ -217,7 +220,7 @@ def test_a_reply_that_came_after_its_draw_was_cancelled_is_counted_once() -> Non
     assert (one.spent, one.lost) == (Amount(2, 4), Lost())
 
 
-def test_draws_of_a_shared_request_that_failed_are_all_lost_and_reserved_anew() -> None:
+def test_draws_of_a_shared_request_that_failed_are_all_lost_and_go_on_as_they_fit() -> None:
     one = budget(3)
     logged = engine(Script("reply", failures={0: BILLED[0]}), one)
 
@@ -228,13 +231,44 @@ def test_draws_of_a_shared_request_that_failed_are_all_lost_and_reserved_anew() 
             await booking.renew()
         draws = [Draw(at, lambda *_: Future(), booking) for at, booking in enumerate(bookings)]
         found = await asyncio.gather(
-            logged._exchange(question, lambda: draws, draws), return_exceptions=True
+            logged._exchange(question, lambda: [d for d in draws if d.booking.reserved], draws),
+            return_exceptions=True,
         )
+        assert [booking.reserved for booking in bookings] == [True, False]
         for booking in bookings:
             booking.close()
         return found
 
-    (error,) = asyncio.run(work())
-    # Two were lost; of the two to be asked again only one fits, so that neither goes out.
-    assert isinstance(error, BudgetSpent)
-    assert (one.spent.calls, one.lost.failed, one._held) == (2, 2, Amount())
+    ((choices, _),) = asyncio.run(work())
+    # Two were lost; of the two to be asked again only one fits, and goes out.
+    assert len(choices) == 1
+    assert (one.spent.calls, one.lost.failed, one._held) == (3, 2, Amount())
+
+
+def test_no_draw_of_a_shared_request_waits_for_the_budget_while_another_holds_some() -> None:
+    def shared(limit: int) -> Budget:
+        one = Budget(BudgetConfig(budget_tokens=limit))
+        failures = ["no JSON"]  # of the first request, whose draws are spent and reserved anew
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            n = (await request.json()).get("n", 1)
+            if failures:
+                return web.Response(text=failures.pop())
+            usage = {"prompt_tokens": 5, "completion_tokens": 5}
+            message = {"role": "assistant", "content": "reply"}
+            choices = [{"index": i, "message": message, "finish_reason": "stop"} for i in range(n)]
+            return web.json_response({"model": "m", "choices": choices, "usage": usage})
+
+        async def work() -> None:
+            async with asyncio.timeout(10):
+                draws = (lm.acall("hi", rollout_id=sample) for sample in range(2))
+                assert await asyncio.gather(*draws) == [["reply"]] * 2
+
+        with odd_server(answer) as (url, _):
+            backend = resolve_backend("m", api_base=url, environ={})
+            lm = logged_lm(backend, coalesce="on", budget=one, retry=RetryPolicy(base_s=0))
+            asyncio.run(work())
+        return one
+
+    lost = shared(10**9).lost.tokens
+    assert shared(lost + lost * 3 // 4).lost.failed == 2

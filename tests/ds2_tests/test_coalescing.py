@@ -67,6 +67,7 @@ class Endpoint:
 
         question = Question(BACKEND, lm15.Request("m", (lm15.Message.user(text),)))
         booking = Booking(Budget().meter(BACKEND), question)
+        await booking.renew()
         written = await self.coalescer.draw(question, Draw(sample, keep, booking))
         return written.result().text
 
