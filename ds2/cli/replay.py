@@ -106,7 +106,12 @@ def replay_command(
 
 
 class RecordingReader:
-    """Reads the recorded votes of a file or a run, as the options say."""
+    """Reads the recorded votes of a file or a run, as the options say.
+
+    Args:
+        answer_format, models, exclude, options, labels: the options of the same name.
+        task: whose answers a file holds; its format counts where no other one is given.
+    """
 
     def __init__(
         self,
@@ -115,8 +120,9 @@ class RecordingReader:
         exclude: str | None,
         options: int | None,
         labels: str | None,
+        task: str | None = None,
     ) -> None:
-        self._format = answer_format
+        self._format, self._task = answer_format, task
         self._models, self._exclude = models, exclude
         self._options, self._labels = options, labels
 
@@ -132,8 +138,10 @@ class RecordingReader:
     def _answer_format(self, questions: Sequence[RecordedQuestion]) -> AnswerFormat:
         from pydantic import ValidationError
 
-        from signatures.task import AnswerFormat, AnswerKind
+        from signatures.task import AnswerFormat, AnswerKind, load_task
 
+        if self._format is None and self._task is not None:
+            return load_task(self._task).answer
         if self._format is None:
             names = ", ".join(ReplayFormat)
             _refuse("--format", f"be one of {names} for a file", None, "Add --format number.")

@@ -84,7 +84,8 @@ def tune_command(
     seed: Annotated[int, typer.Option(help="Of the search, and of the orders of samples.")] = 0,
     repeats: Annotated[int, typer.Option(help="Replay: random orders of each question.")] = 20,
     answer_format: Annotated[
-        ReplayFormat | None, typer.Option("--format", help="Replay: answer format of the file.")
+        ReplayFormat | None,
+        typer.Option("--format", help="Replay: answer format of the file; TASK's if given."),
     ] = None,
     models: Annotated[
         str | None, typer.Option(metavar="PATTERN", help="Replay: only samples of these models.")
@@ -173,7 +174,8 @@ def tune_command(
     )
     path = replay or _run_folder(source)
     if path is not None:
-        reader = RecordingReader(answer_format, models, exclude, options, labels)
+        task = source if replay is not None else None
+        reader = RecordingReader(answer_format, models, exclude, options, labels, task)
         tune_replay(common, reader.read(path), path, repeats)
         return
     if source is None:

@@ -40,6 +40,9 @@ def test_a_file_is_tuned_to_a_front_a_choice_and_pictures(ds2: Command, tmp_path
     again = ds2(*command, "--prefer", "precise", "--json")
     found = json.loads(again.out)
     assert "Continuing: 20 of 20 trials are there." in again.err
+    # A task says the answer format too.
+    named = ds2("tune", "gsm8k", *command[1:3], *command[5:])
+    assert "Continuing: 20 of 20 trials are there." in named.err
     best = {entry["trial"] for entry in found["front"]}
     assert found["chosen"]["trial"] in best
     assert found["chosen"]["precision"] == max(entry["precision"] for entry in found["front"])
