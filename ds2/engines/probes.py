@@ -118,7 +118,7 @@ class Probe:
         asked = self._request(temperature=1.0)
         try:
             two = await self._retry.run(lambda: engine.draw(asked, seed=0, n=2))
-        except _REFUSALS as error:
+        except lm15.LM15Error as error:  # of the endpoint itself the other probes tell
             return Finding("no", f"several choices are refused: {_first_line(error)}")
         texts = {choice.text for choice in two if choice is not None}
         if None in two:
@@ -139,7 +139,7 @@ class Probe:
         )
         try:
             reply = await self._retry.run(lambda: self._engine.complete(request))
-        except _REFUSALS as error:
+        except lm15.LM15Error as error:  # of the endpoint itself the other probes tell
             return Finding("no", f"a JSON schema is refused: {_first_line(error)}")
         if _fits_schema(text_of(reply)):
             return Finding("yes", "a reply held to a JSON schema fits it")

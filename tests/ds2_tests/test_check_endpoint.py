@@ -20,6 +20,7 @@ from ds2.cli.check import check as check_command
 from ds2.engines.check import acheck, check
 from ds2.engines.native import NativeEngine
 from ds2.engines.resolve import resolve_backend
+from ds2.engines.retry import RetryPolicy
 from ds2.engines.teacher import Teacher, TeacherRates
 from ds2.server.app import SimulatedServer
 from ds2.server.protocol import read_call, reply_body
@@ -185,6 +186,24 @@ def test_options_that_are_refused_are_named() -> None:
     assert verdicts["response_schema"] == "no"
     assert "unknown option response_format" in report.takes["response_schema"].words
     assert "json-schema" not in report.parses
+    assert report.ok
+
+
+@pytest.mark.parametrize("status", [403, 405, 500, 501])
+def test_an_endpoint_that_fails_for_an_option_only_can_be_used(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "_wait_s", lambda *_: 0.0)
+
+    def strict(asked: dict[str, Any], _: dict[str, Any]) -> web.Response | None:
+        failing = [option for option in ("n", "response_format") if option in asked]
+        error = {"error": {"message": f"no {failing}"}}
+        return web.json_response(error, status=status) if failing else None
+
+    with odd_server(bent(strict), ("simulated",)) as (url, _):
+        report = check(backend(url), TASK)
+    assert report.takes["n"].verdict == report.takes["response_schema"].verdict == "no"
+    assert "no ['n']" in report.takes["n"].words
     assert report.ok
 
 
