@@ -213,6 +213,12 @@ def test_a_file_that_is_no_database_is_told(name: str, tmp_path: Path) -> None:
         RunStore(tmp_path)
 
 
+def test_a_lock_that_is_no_database_is_told_to_who_only_looks(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).write_bytes(b"this is not a database, whatever its name says")
+    with pytest.raises(StoreError, match=f"{LOCK_NAME} must be a readable and writable"):
+        is_running(tmp_path)
+
+
 def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file", tmp_path / "missing"):
