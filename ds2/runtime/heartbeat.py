@@ -231,24 +231,16 @@ class Heartbeat:
         self._write({**facts, CUT_SHORT: True})
         self._store.flush()
 
-    def beat(
-        self,
-        phase: Phase,
-        *,
-        status: str | None = None,
-        why: str = "",
-        behind: bool = False,
-    ) -> None:
+    def beat(self, phase: Phase, *, status: str | None = None, why: str = "") -> None:
         """Queue one beat; whether it could be written is not waited for.
 
         Args:
             phase: what the run is at.
             status: how it ended, as in its summary, or `error`; None while it goes on.
             why: one paragraph on that.
-            behind: it ended before it had read all that was decided before, so that its own ledger
-                is not that of the end.
         """
         facts = self.facts(phase, status=status, why=why)
+        behind = status is not None and self._progress.behind
         self._write({**facts, CUT_SHORT: True} if behind else facts)
 
     def _write(self, facts: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -51,7 +52,7 @@ from ds2.screen.avoid import read_avoided
 from ds2.store import RunStore, UnitRecord
 from programs.stopping import parse_policy
 from programs.synthesis import DS2Instruct
-from signatures.errors import RunStoppedError
+from signatures.errors import RunStoppedError, StoreError
 from signatures.records import Keyword, Passage, Rejection, Row, canonical_json
 
 
@@ -65,6 +66,8 @@ class Progress:
         agreement_sum: over the accepted rows; divide by `ledger.accepted`.
         by_level: accepted rows by level.
         decided_calls: calls of the units that were accepted or rejected, logged ones among them.
+        behind: the run ended before it had read all that was decided before, so that its ledger is not
+            that of the end.
     """
 
     target: int
@@ -72,6 +75,7 @@ class Progress:
     agreement_sum: float = 0.0
     by_level: Counter[str] = field(default_factory=Counter)
     decided_calls: int = 0
+    behind: bool = False
 
 
 class Observer(Protocol):
@@ -171,7 +175,7 @@ async def run(
                 heartbeat.beat("writing")
                 summary = job.conclude(ended, logged, began_s)
             why = stop.words if summary.status == "interrupted" else str(ended.error or "")
-            heartbeat.beat("ended", status=summary.status, why=why, behind=job.behind)
+            heartbeat.beat("ended", status=summary.status, why=why)
     if isinstance(ended.error, asyncio.CancelledError):
         raise ended.error
     return summary
@@ -202,7 +206,6 @@ class _Job:
         self.examples: dict[str, str] = {}
         self.ledger = Ledger()
         self.remembered: Remembered | None = None
-        self.behind = False
         self.keywords: dict[str, Any] = {}
         self.read: tuple[Passage, ...] = ()
         self.progress = Progress(request.config.target, self.ledger)
@@ -227,6 +230,8 @@ class _Job:
             problem = self.ledger.imbalance()
             if problem is not None:
                 raise unbalanced(self.request.out, problem) from error
+            with suppress(StoreError):  # of a damaged store the error itself tells
+                self.progress.behind = self._has_left
             raise
 
     async def _stages(self) -> _Ended:
@@ -250,10 +255,10 @@ class _Job:
                 was unless its own rows are what does not fit.
         """
         store, request = self.store, self.request
-        self.behind = self._is_behind(ended)
+        self.progress.behind = self._is_behind(ended)
         store.flush()
-        problem = self.ledger.imbalance(None if self.behind else store.counts())
-        shrinks = self.behind or self._would_shrink(ended)
+        problem = self.ledger.imbalance(None if self.progress.behind else store.counts())
+        shrinks = self.progress.behind or self._would_shrink(ended)
         writes = problem is None and bool(self.keywords) and not shrinks
         if writes:
             rows = write_rows(request, store, self.backends, self.identity, self.ledger)
@@ -262,7 +267,7 @@ class _Job:
             if request.corpus is not None:
                 write_passages(request.out, request.corpus, store, self.read)
         summary = self._summary(ended, logged, began_s, problem)
-        if not self.behind:
+        if not self.progress.behind:
             summary.write(request.out)
         if writes:
             write_making(request.out, summary)
@@ -314,12 +319,18 @@ class _Job:
 
         Otherwise what was decided beyond its end, as by a longer run before a pilot, is forgotten.
         """
-        if self.remembered is None or not self.remembered.left:
-            return False
         if ended.status in {"budget", "interrupted", "endpoint"}:
-            return True
-        self.remembered.forget()
+            return self._has_left
+        if self.remembered is not None and self.remembered.left:
+            self.remembered.forget()
         return False
+
+    @property
+    def _has_left(self) -> bool:
+        """Return whether the store holds decisions that this process has not come to."""
+        if self.remembered is None:  # it ended before its first unit
+            return bool(self.store.counts())
+        return self.remembered.left
 
     def _would_shrink(self, ended: _Ended) -> bool:
         """Return whether a finished run was begun again and broken off: its dataset stands."""
@@ -476,7 +487,7 @@ class _Job:
             )
         if isinstance(ended.error, RunStoppedError):
             yield str(ended.error)
-        if self.behind:
+        if self.progress.behind:
             yield "It was stopped while it read what was decided before; all of that stands."
         if self.keywords and self.keywords["stopped"] != "size":
             size, wanted = self.keywords["size"], self.keywords["wanted"]

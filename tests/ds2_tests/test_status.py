@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from conftest import Ended
 from dspy import lm15
-from small_runs import Meddler, Witness, adds_up, failing_after, go, gone, tree
+from loopback_server import odd_server, replying
+from small_runs import Meddler, Witness, adds_up, dataset_bytes, failing_after, go, gone, tree
 
 from ds2.engines.retry import RetryPolicy
 from ds2.lock import LOCK_NAME, is_running
@@ -21,7 +22,7 @@ from ds2.runtime import heartbeat
 from ds2.runtime.heartbeat import META
 from ds2.runtime.status import RunStatus, read_status
 from ds2.store import STORE_NAME, RunStore
-from signatures.errors import StageError, StoreError
+from signatures.errors import EndpointError, StageError, StoreError
 
 
 def change_beat(folder: Path, **values: Any) -> None:
@@ -203,6 +204,29 @@ def test_a_run_stopped_while_it_read_its_log_keeps_what_was_decided(tmp_path: Pa
     status = read_status(tmp_path)
     assert (status.state, status.problem) == ("interrupted", None)
     assert status.ledger.accepted == before.ledger["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("http_status", "state"), [(401, "error"), (503, "endpoint")], ids=["refused", "down"]
+)
+def test_a_run_that_another_model_could_not_go_on_with_keeps_what_was_decided(
+    tmp_path: Path, http_status: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "_wait_s", lambda *_: 0.0)
+    before = go(tmp_path, 24, budget_calls=120)
+    dataset = dataset_bytes(tmp_path)
+    # It fails at the keywords, before the first unit.
+    with odd_server(replying(status=http_status, text="no")) as (url, _):
+        other: dict[str, Any] = {"model": "m", "api_base": url, "accept_new_prompts": True}
+        if state == "error":
+            with pytest.raises(EndpointError):
+                go(tmp_path, 24, **other)
+        else:
+            assert go(tmp_path, 24, **other).status == "endpoint"
+    status = read_status(tmp_path)
+    assert (status.state, status.problem) == (state, None)
+    assert status.ledger.accepted == before.ledger["accepted"] > 0
+    assert dataset_bytes(tmp_path) == dataset
 
 
 def test_a_killed_run_is_told_from_one_that_ended(tmp_path: Path) -> None:
