@@ -72,8 +72,9 @@ def read_run(folder: Path) -> PastRun:
             value=f"no {STORE_NAME}",
             todo="Name the folder of a run, such as runs/gsm8k-60.",
         )
-    with RunStore(folder, lock=False) as store:
-        refuse_compile(store)
+    if not (folder / "config.json").is_file():
+        with RunStore(folder, lock=False) as store:
+            refuse_compile(store)
     settings = _json(folder, "config.json")
     bank = _json(folder, "keywords.json", optional=True)
     try:
