@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import ipaddress
 import os
 import shutil
@@ -25,6 +26,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Where Python may not keep what it compiled, each process that a test starts compiles it all anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Each worker imports and makes far more than it drops: to look for cycles less often saves a twentieth.
+gc.set_threshold(50_000, 20, 20)
 
 # Whoever runs the tests in the background has SIGINT ignored, and so would the commands they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,25 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_are_built_once() -> Iterator[None]:
+    """Keep what Typer builds of an app: a command line is built once for each worker, not each call.
+
+    A built command holds nothing of a call; building all of ours takes 50 ms.
+    """
+    import functools
+
+    import typer.main
+    import typer.testing
+
+    patch = pytest.MonkeyPatch()
+    built = functools.cache(typer.main.get_command)
+    patch.setattr(typer.main, "get_command", built)
+    patch.setattr(typer.testing, "_get_command", built)
+    yield
+    patch.undo()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ds2.engines.teacher import truth
 from ds2.output.dataset import features
 from programs.equivalence import read_answer
 from signatures.bloom import LEVELS
-from signatures.task import BUILT_IN, AnswerKind, load_task
+from signatures.task import BUILT_IN, AnswerFormat, AnswerKind, TaskSpec, load_task
 
 # A floor, not a measurement: the teacher errs on purpose, and a vote cannot see what most draws
 # get wrong alike. See the rates of the teacher for what is expected.
@@ -38,8 +38,7 @@ def question_of(row: dict[str, Any]) -> str:
     return text.removesuffix(lettered).strip()
 
 
-def is_right(row: dict[str, Any], task: str) -> bool:
-    answer = load_task(task).answer
+def is_right(row: dict[str, Any], answer: AnswerFormat) -> bool:
     wanted = truth(question_of(row), row["options"], row["context"])
     given, right = (
         read_answer(answer, typed=text, options=row["options"]) for text in (row["answer"], wanted)
@@ -59,17 +58,17 @@ def test_a_task_runs_to_its_target(task: str, target: int, tmp_path: Path) -> No
     assert Counter(row["level"] for row in rows) == quotas(target)
     assert len({row["id"] for row in rows}) == target
     assert summary_of(tmp_path)["ledger"] == summary.ledger
+    spec = load_task(task)
     for row in rows:
-        check_row(row, task)
-    right = sum(is_right(row, task) for row in rows)
+        check_row(row, spec)
+    right = sum(is_right(row, spec.answer) for row in rows)
     # Sixty rows or five are a small sample: two standard deviations below the floor are luck.
     assert right >= PRECISION * target - 2 * sqrt(target * PRECISION * (1 - PRECISION))
 
 
-def check_row(row: dict[str, Any], task: str) -> None:
-    spec = load_task(task)
+def check_row(row: dict[str, Any], spec: TaskSpec) -> None:
     user, assistant = row["messages"]
-    assert (row["task"], row["teacher"], row["model"]) == (task, "simulated", "simulated")
+    assert (row["task"], row["teacher"], row["model"]) == (spec.name, "simulated", "simulated")
     assert (user["role"], assistant["role"]) == ("user", "assistant")
     assert (user["content"], assistant["content"]) == (row["instruction"], row["response"])
     assert row["response"].splitlines()[-1] == spec.answer.close(row["answer"])
