@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 NEAR = 0.7
 MOST = 10_000
@@ -32,6 +33,7 @@ def folded(text: str) -> str:
     return " ".join(_WORD.findall(plain))
 
 
+@lru_cache(maxsize=4096)  # a question is compared again and again while a dev set is split
 def runs(text: str) -> frozenset[str]:
     """Return the runs of three words of a folded text; a shorter text is one run."""
     words = folded(text).split()

@@ -17,6 +17,7 @@ import pytest
 from dspy import lm15
 from dspy.lm15 import Config, Message, Request
 
+from ds2.engines.adapters import ChatAdapter, JSONAdapter
 from ds2.engines.teacher import (
     TEACHER_VERSION,
     Teacher,
@@ -27,16 +28,20 @@ from ds2.engines.teacher import (
     truth,
 )
 from ds2.engines.teacher.prompts import read_prompt
-from signatures.answers import answer_signature, lettered
+from signatures import answers, instructions
+from signatures.answers import lettered
 from signatures.bloom import LEVELS, BloomLevel
 from signatures.errors import ConfigError
-from signatures.instructions import instruction_signature, notes_line, task_line
+from signatures.instructions import notes_line, task_line
 from signatures.keywords import AdvancedKeywords, CoreKeywords, PrerequisiteKeywords
 from signatures.task import BUILT_IN, AnswerKind, TaskSpec, load_task, parse_task
 
-CHAT, JSON = dspy.ChatAdapter(), dspy.JSONAdapter()
+CHAT, JSON = ChatAdapter(), JSONAdapter()
 ADAPTERS = [pytest.param(CHAT, id="chat"), pytest.param(JSON, id="json")]
 SURE = TeacherRates.perfect()
+# A signature is a new class each time it is made, and what was rendered is remembered by it.
+answer_signature = cache(answers.answer_signature)
+instruction_signature = cache(instructions.instruction_signature)
 JAPANESE = parse_task(
     """
 name: reviews

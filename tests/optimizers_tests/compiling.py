@@ -10,6 +10,7 @@ from typing import Any
 import dspy
 
 from ds2.config import BudgetConfig
+from ds2.engines.adapters import ChatAdapter
 from ds2.engines.base import Backend
 from ds2.engines.budget import Budget
 from ds2.engines.candidates import optimizer_lm
@@ -33,7 +34,7 @@ WORDS = ("unit rate", "percentage", "ratio", "elapsed time", "fractions of a who
 
 
 def adapter() -> dspy.Adapter:
-    return dspy.ChatAdapter(use_json_adapter_fallback=False)
+    return ChatAdapter(use_json_adapter_fallback=False)
 
 
 def program(draws: int = 3) -> DS2Instruct:
