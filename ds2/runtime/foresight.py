@@ -386,6 +386,10 @@ def _moments(vectors: Sequence[_Vector], weights: Sequence[float]) -> Moments:
     whole = sum(weights)
     means, variances = [], []
     for column in _columns(vectors):
+        if not any(column):  # most fields of most stages
+            means.append(0.0)
+            variances.append(0.0)
+            continue
         mean = sum(w * x for w, x in zip(weights, column, strict=True)) / whole
         square = sum(w * (x - mean) ** 2 for w, x in zip(weights, column, strict=True)) / whole
         means.append(mean)

@@ -29,11 +29,11 @@ def paid(ds2: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_a_plan_without_a_pilot_asks_nothing_and_says_what_it_assumes(
     ds2: Command, tmp_path: Path
 ) -> None:
-    ended = ds2("plan", "gsm8k", "--target", 600, "--price", "0.4,1.6")
+    ended = ds2("plan", "gsm8k", "--target", 60, "--price", "0.4,1.6")
     assert ended.code == 0
     assert not (tmp_path / "runs").exists()
     assert "- a draw gives the most frequent answer with a chance of 0.6 to 0.95" in ended.out
-    assert "600 rows take" in ended.out
+    assert "60 rows take" in ended.out
 
 
 def test_a_plan_with_a_pilot_is_continued_by_the_run(ds2: Command, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_plan_without_a_pilot_holds_what_the_run_takes(ds2: Command) -> None:
 
 
 def test_limits_by_hand_are_a_floor_of_the_minutes_and_are_named(paid: Command) -> None:
-    words = ("plan", "gsm8k", "-n", 600, "--model", "openai/gpt-4.1-mini")
+    words = ("plan", "gsm8k", "-n", 120, "--model", "openai/gpt-4.1-mini")
     free = json.loads(paid(*words, "--json").out)
     assert free["pace"]["set_by"] == "concurrency"
     for limits, name, per_minute in (
@@ -107,25 +107,19 @@ def test_the_minutes_of_the_stages_add_up(paid: Command) -> None:
     assert "parts of the whole" in shown
 
 
-@pytest.mark.parametrize(
-    ("option", "little", "much"),
-    [
-        ("--budget-usd", 0.02, 90),
-        ("--budget-tokens", 30_000, 10**9),
-        ("--budget-calls", 90, 10**7),
-        ("--budget-minutes", 0.05, 9000),
-    ],
-)
-def test_a_plan_says_whether_a_budget_is_enough(
-    option: str, little: float, much: float, paid: Command
-) -> None:
-    words = ("plan", "gsm8k", "-n", 60, "--model", "openai/gpt-4.1-mini", option)
-    short = paid(*words, little).out
-    assert "is below the expected" in short
-    assert "the run would stop at about" in short
-    (budget,) = json.loads(paid(*words, little, "--json").out)["budgets"]
-    assert 0 <= budget["rows"][1] < 45
-    assert "is enough: " in paid(*words, much).out
+def test_a_plan_says_whether_each_budget_is_enough(paid: Command) -> None:
+    words = ("plan", "gsm8k", "-n", 60, "--model", "openai/gpt-4.1-mini")
+    little = ("--budget-usd", 0.02, "--budget-tokens", 30_000, "--budget-calls", 90)
+    little = (*little, "--budget-minutes", 0.05)
+    short = paid(*words, *little).out
+    assert short.count("is below the expected") == 4
+    assert short.count("the run would stop at about") == 4
+    budgets = json.loads(paid(*words, *little, "--json").out)["budgets"]
+    assert len(budgets) == 4
+    assert all(0 <= budget["rows"][1] < 45 for budget in budgets)
+    much = ("--budget-usd", 90, "--budget-tokens", 10**9, "--budget-calls", 10**7)
+    assert paid(*words, *much, "--budget-minutes", 9000).out.count("is enough: ") == 4
+    assert "is enough: " in paid(*words, "--budget-calls", 10**7).out  # one by itself
 
 
 def test_a_budget_stops_a_run_near_the_rows_that_its_plan_said(ds2: Command) -> None:
