@@ -84,7 +84,7 @@ def test_every_optimizer_works_on_every_stage(
 
 
 def test_a_search_finds_what_helps_and_only_the_interval_makes_it_a_gain() -> None:
-    found = compiled("judge", "random-search", devset=devset(160), repeats=3)
+    found = compiled("judge", "random-search", devset=devset(80), repeats=3)
     assert found.after.score is not None
     assert found.before.score is not None
     assert found.after.score > found.before.score + 0.15
@@ -94,7 +94,7 @@ def test_a_search_finds_what_helps_and_only_the_interval_makes_it_a_gain() -> No
 
 
 def test_the_judge_of_answers_is_made_better_by_what_helps() -> None:
-    more = {"devset": pairs(160), "program": judging_program(), "repeats": 3}
+    more = {"devset": pairs(100), "program": judging_program(), "repeats": 3}
     found = compiled("answer-judge", "random-search", **more)
     assert found.metric == "verdict as labelled"
     assert found.before.score is not None
@@ -105,7 +105,7 @@ def test_the_judge_of_answers_is_made_better_by_what_helps() -> None:
 
 
 def test_a_judge_of_answers_without_labels_is_measured_by_itself_and_says_so() -> None:
-    rows = tuple(row.__class__(row.question) for row in pairs(80).rows)
+    rows = tuple(row.__class__(row.question) for row in pairs().rows[:40])
     more = {"devset": DevSet("d", rows, labelled=False), "program": judging_program()}
     wrong = lm(teacher(rates=None))
     found = compiled("answer-judge", "bootstrap", models(judge=wrong), **more)

@@ -42,7 +42,7 @@ def never() -> dspy.LM:
     return lm(Script(lambda call: AssertionError("a call was made")).backend())
 
 
-def checked(rows: int = 160) -> DevSet:
+def checked(rows: int = 100) -> DevSet:
     """Return questions with the teacher's own verdicts."""
     given, made = devset(rows).rows, []
     for row, case in zip(given, question_cases(given), strict=True):
@@ -52,7 +52,7 @@ def checked(rows: int = 160) -> DevSet:
     return DevSet("checked", tuple(made), labelled=False)
 
 
-def listed(count: int = 120) -> DevSet:
+def listed(count: int = 75) -> DevSet:
     """Return keyword lists with the teacher's own verdicts."""
     bank = sorted({word for row in devset().rows for word in row.keywords})
     with dspy.context(lm=lm(teacher()), adapter=adapter()):
@@ -84,15 +84,15 @@ def test_a_judge_is_made_better_by_what_helps_and_asks_nobody_for_labels_that_th
 def test_without_labels_a_judge_is_measured_by_itself_and_says_so(stage: str) -> None:
     log = MemoryLog()
     judge = lm(teacher(rates=None), log=log)
-    dev = devset(60) if stage == "question-judge" else None
-    found = compiled(stage, "bootstrap", models(judge=judge), devset=dev, cells=30)
+    dev = devset(30) if stage == "question-judge" else None
+    found = compiled(stage, "bootstrap", models(judge=judge), devset=dev, cells=20)
     assert f"{REFERENCE_DRAWS} verdicts of the judge model (self-consistency" in found.metric
     assert ("are self-contained" if stage == "question-judge" else "are sound") in found.notices[0]
     assert found.after.score is not None
     cases = sum(found.sizes)
     assert REFERENCE_DRAWS * cases <= len(log._receipts) <= 1.1 * REFERENCE_DRAWS * cases
     # Who labels is not who is compiled: at no sensitivity there is nothing to gain.
-    plain = compiled(stage, "random-search", models(0.0), devset=dev, cells=30)
+    plain = compiled(stage, "random-search", models(0.0), devset=dev, cells=20)
     assert plain.before.score == 1
     assert not plain.gained
 
