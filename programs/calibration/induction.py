@@ -86,20 +86,21 @@ def problem(estimates: Estimates, space: Space) -> Problem:
 def solve(of: Problem, prices: Prices) -> list[Action]:
     """Return what to do in each state, by place."""
     wrong, sample = prices
+    draw, accept, reject = Action  # an enum's members are slow to reach, and this is done very often
     values = [0.0] * len(of.rows)
-    actions = [Action.REJECT] * len(of.rows)
+    actions = [reject] * len(of.rows)
     for place, right, acceptable, rejectable, ways in of.rows:
-        best, action = (0.0, Action.REJECT) if rejectable else (-inf, Action.DRAW)
+        best, action = (0.0, reject) if rejectable else (-inf, draw)
         if acceptable:
             gain = right - wrong * (1 - right)
             if gain > best:
-                best, action = gain, Action.ACCEPT
+                best, action = gain, accept
         if ways or not rejectable:
             gain = -sample
             for after, chance in ways:
                 gain += chance * values[after]
             if gain > best:
-                best, action = gain, Action.DRAW
+                best, action = gain, draw
         values[place] = best
         actions[place] = action
     return actions
