@@ -86,7 +86,8 @@ def problem(estimates: Estimates, space: Space) -> Problem:
 def solve(of: Problem, prices: Prices) -> list[Action]:
     """Return what to do in each state, by place."""
     wrong, sample = prices
-    draw, accept, reject = Action  # an enum's members are slow to reach, and this is done very often
+    # An enum's members are slow to reach, and this is done very often.
+    draw, accept, reject = Action.DRAW, Action.ACCEPT, Action.REJECT
     values = [0.0] * len(of.rows)
     actions = [reject] * len(of.rows)
     for place, right, acceptable, rejectable, ways in of.rows:

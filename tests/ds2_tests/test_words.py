@@ -19,7 +19,7 @@ from conftest import Ended
 from ds2.cli.app import main
 from ds2.cli.plain import survive_code_pages
 
-MAIN = [sys.executable, "-c", "from ds2.cli.app import main; main()"]
+MAIN = [sys.executable, "-m", "ds2"]
 COMMANDS = dict(commands())
 ENDINGS = r"Example: (ds2 .+?)(?:\n\n|\Z)"
 
