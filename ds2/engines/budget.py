@@ -138,11 +138,6 @@ class Budget:
         self._lock = threading.Lock()
 
     @property
-    def measures(self) -> bool:
-        """Return whether the tokens of a call matter."""
-        return self._limits[1] is not None or self._limits[2] is not None
-
-    @property
     def spent(self) -> Amount:
         """Return what was used so far, over all processes."""
         return self._spent
@@ -206,23 +201,17 @@ class Budget:
             self._spent = self._spent.plus(used)
             self._free(held)
 
-    def lose(self, held: Held, why: Why, most: Amount | None = None) -> None:
-        """Book a call that brought no reply and may be billed.
-
-        Args:
-            held: its reservation, which stays spent.
-            why: what became of it.
-            most: what it can have come to, where the reservation leaves out what is not limited.
-        """
+    def lose(self, held: Held, why: Why) -> None:
+        """Book a call that brought no reply and may be billed: its reservation stays spent."""
         with self._lock:
-            self.lost = self.lost.plus(why, most or held.amount)
+            self.lost = self.lost.plus(why, held.amount)
             self._spent = self._spent.plus(held.amount)
             self._free(held)
 
-    def recover(self, lost: Amount, most: Amount, used: Amount) -> None:
+    def recover(self, lost: Amount, used: Amount) -> None:
         """Book what a call used that was lost as cancelled and whose reply came all the same."""
         with self._lock:
-            self.lost = self.lost.plus("cancelled", Amount().less(most))
+            self.lost = self.lost.plus("cancelled", Amount().less(lost))
             self._spent = self._spent.less(lost).plus(used)
 
     def give_back(self, held: Held) -> None:
@@ -301,13 +290,11 @@ class Reservation(NamedTuple):
         held: the reservation itself.
         sent_bytes: of its prompt and options.
         limit: on each reply, tokens.
-        most: what the request can come to, whatever of it is limited.
     """
 
     held: Held
     sent_bytes: int
     limit: int
-    most: Amount
 
 
 class Meter:
@@ -342,15 +329,15 @@ class Meter:
             BudgetSpent: it cannot fit.
         """
         most, sent_bytes, limit = self._most(prompt, options, limit, replies)
-        return Reservation(await self.budget.hold(self._need(most)), sent_bytes, limit, most)
+        return Reservation(await self.budget.hold(most), sent_bytes, limit)
 
     def reserve_now(
         self, prompt: str, options: str, *, limit: int | None = None, replies: int = 1
     ) -> Reservation | None:
         """Reserve as `reserve` does where it fits at once; None otherwise, and the run goes on."""
         most, sent_bytes, limit = self._most(prompt, options, limit, replies)
-        held = self.budget.hold_now(self._need(most))
-        return None if held is None else Reservation(held, sent_bytes, limit, most)
+        held = self.budget.hold_now(most)
+        return None if held is None else Reservation(held, sent_bytes, limit)
 
     def _most(
         self, prompt: str, options: str, limit: int | None, replies: int
@@ -359,9 +346,6 @@ class Meter:
         limit = limit or self._backend.max_tokens or 0
         read, written = sent_bytes + self._template, replies * (limit + self._beyond)
         return Amount(replies, read + written, self._usd(read, written)), sent_bytes, limit
-
-    def _need(self, most: Amount) -> Amount:
-        return most if self.budget.measures else Amount(most.calls)
 
     def settle(self, reservation: Reservation, receipts: Iterable[Receipt]) -> None:
         """Book the replies to a request in the place of its reservation."""
@@ -375,12 +359,11 @@ class Meter:
         if lost is None:
             self.budget.give_back(reservation.held)
         else:
-            self.budget.lose(reservation.held, lost, reservation.most)
+            self.budget.lose(reservation.held, lost)
 
     def recover(self, reservation: Reservation, receipt: Receipt) -> None:
         """Book a reply to a request that was lost as cancelled, in the place of what it could be."""
-        used = self._used(receipt, reservation)
-        self.budget.recover(reservation.held.amount, reservation.most, used)
+        self.budget.recover(reservation.held.amount, self._used(receipt, reservation))
 
     def unreported(self, sent_bytes: int, said_bytes: int, limit: int, calls: int = 1) -> Amount:
         """Return what calls that did not report their usage count as.
@@ -396,8 +379,6 @@ class Meter:
         return Amount(calls, read + written, self._usd(read, written))
 
     def _used(self, receipt: Receipt, reservation: Reservation) -> Amount:
-        if not self.budget.measures:
-            return Amount(1)
         read, written = receipt.input_tokens, receipt.output_tokens
         if read is None or written is None:
             said = len(receipt.text.encode()) + len(receipt.thinking.encode())

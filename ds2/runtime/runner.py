@@ -480,7 +480,8 @@ class _Job:
             yield "The rows are from the simulated teacher: for trying the pipeline, not for training."
         yield from useless(self.request.engine, self.backends)
         short = self.budget.short_of
-        if ended.status == "budget" and short is not None and short.tokens:
+        measured = self.budget.stopped_by in {"tokens", "usd"}
+        if ended.status == "budget" and measured and short is not None:
             yield (
                 f"The next call could use {short.tokens:,} tokens, its prompt and the whole of "
                 "--max-tokens: more than is left. None is begun that could cross the line."

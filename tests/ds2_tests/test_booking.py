@@ -103,7 +103,7 @@ def test_the_tokens_and_dollars_of_a_lost_attempt_count_where_only_calls_are_lim
 def test_a_lost_attempt_counts_at_the_most_it_could_come_to() -> None:
     one = Budget(BudgetConfig(budget_tokens=100_000))
     logged = engine(Script("reply", failures={0: BILLED[0]}), one)
-    most = asyncio.run(logged.meter.reserve("p", "{}")).most.tokens
+    most = asyncio.run(logged.meter.reserve("p", "{}")).held.amount.tokens
     assert ask(logged) == "reply"
     assert one.lost.tokens >= most
 

@@ -286,13 +286,14 @@ def test_a_request_with_a_limit_of_its_own_reserves_that() -> None:
     assert held.held.amount.tokens == 50 + 2 + TEMPLATE_TOKENS + 200
 
 
-def test_only_calls_are_counted_where_only_calls_are_limited() -> None:
-    one = budget(budget_calls=10)
-    meter = one.meter(backend())
-    held = asyncio.run(meter.reserve("prompt", "{}"))
-    assert held.held.amount == Amount(1)
-    meter.settle(held, [reply(10, 10)])
-    assert one.spent == Amount(1)
+def test_tokens_are_counted_and_hold_nothing_back_where_only_calls_are_limited() -> None:
+    one = budget(budget_calls=2)
+    meter = one.meter(backend(max_tokens=10**9))
+    for _ in range(2):
+        meter.settle(asyncio.run(meter.reserve("prompt", "{}")), [reply(10, 20)])
+    assert one.spent == Amount(2, 60, pytest.approx(2 * (10 + 200) / 1e6))
+    with pytest.raises(BudgetSpent):
+        asyncio.run(meter.reserve("prompt", "{}"))
 
 
 def test_a_reply_settles_at_what_it_used() -> None:
