@@ -60,11 +60,19 @@ class Booking:
         """Note that an attempt is on the wire."""
         self._on_wire = True
 
-    def failed(self, lost: Why | None) -> None:
-        """Note that the attempt brought no reply, and why it may be billed; None where it cannot be."""
+    def failed(self, lost: Why | None, *, counted: bool = False) -> None:
+        """Note that the attempt brought no reply.
+
+        Args:
+            lost: why it may be billed; None where it cannot be.
+            counted: its tokens are among those of other replies, so that the call alone counts.
+        """
         if lost is not None and self._on_wire and self._held is not None:
-            self._meter.release(self._held, lost)
+            self._meter.release(self._held, lost, counted=counted)
             self._held = None
+        elif counted and self._lost is not None:
+            self._meter.take_back_tokens(self._lost)
+            self._lost = None
         self._on_wire = False
 
     def settle(self, receipt: Receipt) -> None:

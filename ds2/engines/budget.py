@@ -201,11 +201,18 @@ class Budget:
             self._spent = self._spent.plus(used)
             self._free(held)
 
-    def lose(self, held: Held, why: Why) -> None:
-        """Book a call that brought no reply and may be billed: its reservation stays spent."""
+    def lose(self, held: Held, why: Why, used: Amount | None = None) -> None:
+        """Book a call that brought no reply and may be billed.
+
+        Args:
+            held: its reservation.
+            why: what became of it.
+            used: what it came to; None where that is not known, so that the reservation stays spent.
+        """
+        used = held.amount if used is None else used
         with self._lock:
-            self.lost = self.lost.plus(why, held.amount)
-            self._spent = self._spent.plus(held.amount)
+            self.lost = self.lost.plus(why, used)
+            self._spent = self._spent.plus(used)
             self._free(held)
 
     def recover(self, lost: Amount, used: Amount) -> None:
@@ -354,16 +361,29 @@ class Meter:
             used = used.plus(self._used(receipt, reservation))
         self.budget.settle(reservation.held, used)
 
-    def release(self, reservation: Reservation, lost: Why | None = None) -> None:
-        """Free the reservation of a request without a reply; a `lost` one may be billed."""
+    def release(
+        self, reservation: Reservation, lost: Why | None = None, *, counted: bool = False
+    ) -> None:
+        """Free the reservation of a request without a reply.
+
+        Args:
+            reservation: what it holds.
+            lost: why it may be billed; None where it cannot be.
+            counted: its tokens are among those of other replies.
+        """
+        held = reservation.held
         if lost is None:
-            self.budget.give_back(reservation.held)
+            self.budget.give_back(held)
         else:
-            self.budget.lose(reservation.held, lost)
+            self.budget.lose(held, lost, Amount(held.amount.calls) if counted else None)
 
     def recover(self, reservation: Reservation, receipt: Receipt) -> None:
         """Book a reply to a request that was lost as cancelled, in the place of what it could be."""
         self.budget.recover(reservation.held.amount, self._used(receipt, reservation))
+
+    def take_back_tokens(self, reservation: Reservation) -> None:
+        """Count the call alone of a request that was lost: its tokens are among those of others."""
+        self.budget.recover(reservation.held.amount._replace(calls=0), Amount())
 
     def unreported(self, sent_bytes: int, said_bytes: int, limit: int, calls: int = 1) -> Amount:
         """Return what calls that did not report their usage count as.

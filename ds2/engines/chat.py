@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from dspy import lm15
 from dspy._vendor.lm15.transports import TransportRequest
 
-from ds2.engines.choices import Choice, read_choices
+from ds2.engines.choices import Came, Choice, read_choices
 from ds2.engines.memo import Memo
 from ds2.engines.native import NativeEngine, Route, Shape, about_seed, moderated_reply
 
@@ -64,12 +64,12 @@ class ChatEngine(NativeEngine):
             seeded = replace(request, config=replace(request.config, seed=seed))
             return Choice.of(await super().complete(seeded))
         (choice,) = await self.draw(request, seed=seed, n=1)
-        if choice is None:
+        if not isinstance(choice, Choice):
             raise lm15.ServerError("the reply holds no choice with a message")
         return choice
 
-    async def draw(self, request: lm15.Request, *, seed: int | None, n: int) -> list[Choice | None]:
-        """Return `n` replies to `request` from one exchange, None for each that did not come.
+    async def draw(self, request: lm15.Request, *, seed: int | None, n: int) -> list[Came]:
+        """Return what came of `n` replies to `request` from one exchange, see `read_choices`.
 
         The seed goes out where this server gets one. Choice j of a request with seed s is sample
         s + j, as vLLM counts them.
@@ -78,14 +78,10 @@ class ChatEngine(NativeEngine):
             lm15.LM15Error: as `NativeEngine.complete`; `InvalidRequestError` too where the server
                 does not take `n`.
         """
-        choices: list[Choice | None] = await self._attempt(
-            lambda lm: self._draw(lm, request, seed, n)
-        )
+        choices: list[Came] = await self._attempt(lambda lm: self._draw(lm, request, seed, n))
         return choices
 
-    async def _draw(
-        self, lm: Any, request: lm15.Request, seed: int | None, n: int
-    ) -> list[Choice | None]:
+    async def _draw(self, lm: Any, request: lm15.Request, seed: int | None, n: int) -> list[Came]:
         if self.refuses_seed or not self._shape.send_seed:
             seed = None
         letter = self._letter(lm, request)

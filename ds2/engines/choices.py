@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from dspy import lm15
 from dspy.lm15 import Message, Response, TextPart, ThinkingPart, Usage, response_from_openai_chat
@@ -63,9 +63,23 @@ class Choice(NamedTuple):
         )
 
 
-def usage_of(choices: Sequence[Choice | None]) -> Usage:
+class Spoiled(NamedTuple):
+    """A choice that the server wrote, and may bill, and of which nothing can be read.
+
+    Args:
+        counted: its tokens are in the usage that was reported, and so in the shares of the others.
+    """
+
+    counted: bool
+
+
+#: What came of a choice that was asked for; None for one that the server did not send.
+Came: TypeAlias = Choice | Spoiled | None
+
+
+def usage_of(choices: Sequence[Came]) -> Usage:
     """Return what the choices of one request cost together; unknown where one of them is."""
-    came = [choice.tokens for choice in choices if choice is not None]
+    came = [choice.tokens for choice in choices if isinstance(choice, Choice)]
     read, written = [tokens.input for tokens in came], [tokens.output for tokens in came]
     return Usage(
         input_tokens=None if None in read else sum(filter(None, read)),
@@ -73,13 +87,14 @@ def usage_of(choices: Sequence[Choice | None]) -> Usage:
     )
 
 
-def read_choices(data: Any, n: int, *, model: str, provider: str = "") -> list[Choice | None]:
-    """Return each of the `n` choices asked for; None where one is missing.
+def read_choices(data: Any, n: int, *, model: str, provider: str = "") -> list[Came]:
+    """Return what came of each of the `n` choices asked for.
 
-    Choices are told apart by their `index`: of several with the same one the first counts, and those
-    beyond `n` are left aside. Where no choice has an index their order is taken. A choice that the
-    server broke off, or whose message cannot be read, is missing. What was reported for all is
-    spread over those that are there, see `shares`.
+    Choices are told apart by their `index`: of several with the same one the first counts. Where no
+    choice has an index their order is taken. As many as the server sent, up to `n`, it has written:
+    one that it broke off, whose message cannot be read, that is null or has a wrong index is
+    `Spoiled`; None is left for those that it did not send. What was reported for all is spread over
+    the choices that can be read, see `shares`.
 
     Args:
         data: the body.
@@ -99,13 +114,20 @@ def read_choices(data: Any, n: int, *, model: str, provider: str = "") -> list[C
     if n == 1 and len(choices) > 1:
         raise lm15.ServerError("the reply holds more choices than were asked for")
     data = {**data, "usage": sound_usage(data.get("usage"))}
-    tokens = _tokens(data, provider)
-    read = [None if at is None else _choice(data, choices, at, model) for at in _places(choices, n)]
-    found = [choice for choice in read if choice is not None]
+    places = _places(choices, n)
+    read = [None if at is None else _choice(data, choices, at, model) for at in places]
+    found = {at: choice for at, choice in enumerate(read) if choice is not None}
     if not found:
         raise lm15.ServerError(_why(choices[0]))
-    spread = iter(shares(tokens, found))
-    return [choice and choice._replace(tokens=next(spread)) for choice in read]
+    tokens = _tokens(data, provider, places[min(found)] or 0)
+    came: list[Came] = [None] * n
+    for at, share in zip(found, shares(tokens, list(found.values())), strict=True):
+        came[at] = found[at]._replace(tokens=share)
+    # Those that stand in their place, and as many of the missing as the server sent without one.
+    written = sorted((at for at in range(n) if at not in found), key=lambda at: places[at] is None)
+    for at in written[: min(len(choices), n) - len(found)]:
+        came[at] = Spoiled(counted=tokens.input is not None and tokens.output is not None)
+    return came
 
 
 def shares(tokens: Tokens, choices: Sequence[Choice]) -> list[Tokens]:
@@ -169,9 +191,9 @@ def _may_think(text: str) -> bool:
     return "think" in text or "thought>" in text
 
 
-def _tokens(data: Mapping[str, Any], provider: str) -> Tokens:
+def _tokens(data: Mapping[str, Any], provider: str, at: int) -> Tokens:
     if provider:
-        whole = whole_usage(response_from_openai_chat(data, choice=0).usage, provider)
+        whole = whole_usage(response_from_openai_chat(data, choice=at).usage, provider)
         return Tokens(whole.input_tokens, whole.output_tokens, whole.reasoning_tokens)
     usage = data["usage"]
     details = usage.get("completion_tokens_details") or {}

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from dspy import lm15
 
 from ds2.engines.booking import Booking
-from ds2.engines.choices import Choice
+from ds2.engines.choices import Came, Choice, Spoiled
 from ds2.engines.question import Question
 from ds2.engines.retry import WEATHER
 from signatures.receipts import Receipt
@@ -51,10 +51,10 @@ class Draw:
 
 
 #: Sends one request for the draws that it is told of when it may go out, here with those there are so
-#: far. Returns their choices and the seconds they took.
+#: far. Returns what came of them and the seconds it took.
 Exchange: TypeAlias = Callable[
     [Question, Callable[[], Sequence[Draw]], Sequence[Draw]],
-    Awaitable[tuple[Sequence[Choice | None], float]],
+    Awaitable[tuple[Sequence[Came], float]],
 ]
 
 
@@ -76,10 +76,11 @@ class Coalescer:
     numbers go out as seeds, only consecutive ones share a request, since choice j of a request with
     seed s is sample s + j (vLLM counts so).
 
-    A choice that did not come is asked for again. A server that refuses `n`, or ignores it, is asked
-    for one at a time from then on. While an endpoint is `unknown`, one group at a time finds out, and
-    any failure may be about `n`: its draws are then asked for alone. And of choices that are all the
-    same text only the first is believed: a server that copies one draw would make every vote unanimous.
+    A choice that did not come, or cannot be read, is asked for again. A server that refuses `n`, or
+    ignores it, is asked for one at a time from then on. While an endpoint is `unknown`, one group at a
+    time finds out, and any failure may be about `n`: its draws are then asked for alone. And of choices
+    that are all the same text only the first is believed: a server that copies one draw would make
+    every vote unanimous.
 
     Args:
         exchange: sends one request, within the limit and with retries; for several choices of an
@@ -215,23 +216,25 @@ class Coalescer:
         self,
         question: Question,
         draws: Sequence[Draw],
-        choices: Sequence[Choice | None],
+        choices: Sequence[Came],
         latency_s: float,
     ) -> None:
         believed = self._believed(choices) if len(draws) > 1 else choices
         for draw, came, choice in zip(draws, choices, believed, strict=True):
-            # A choice that is not believed was paid; one that did not come was not.
-            if choice is None:
-                draw.booking.failed(None if came is None else "failed")
-            else:
+            if isinstance(choice, Choice):
                 written = draw.keep(choice, latency_s)
                 if draw.written is not None and not draw.written.done():
                     draw.written.set_result(written)
+            elif isinstance(came, Spoiled):
+                draw.booking.failed("failed", counted=came.counted)
+            else:
+                # A choice that is not believed was paid; one that did not come was not.
+                draw.booking.failed(None if came is None else "failed")
         self._again(question, draws)
 
-    def _believed(self, choices: Sequence[Choice | None]) -> Sequence[Choice | None]:
-        """Learn from the choices of one request, and return those that are taken."""
-        came = [choice for choice in choices if choice is not None]
+    def _believed(self, choices: Sequence[Came]) -> Sequence[Came]:
+        """Learn from the choices of one request, and return them without those not believed."""
+        came = [choice for choice in choices if isinstance(choice, Choice)]
         several = len({choice.text for choice in came}) > 1
         if several:
             self._failed = 0
@@ -241,7 +244,7 @@ class Coalescer:
             self._fail_once()
         if self.state == "on" or len(came) == 1:
             return choices
-        first = next(at for at, choice in enumerate(choices) if choice is not None)
+        first = choices.index(came[0])
         return [choice if at == first else None for at, choice in enumerate(choices)]
 
 

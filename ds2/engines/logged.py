@@ -23,7 +23,7 @@ from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.booking import Booking, renew_any
 from ds2.engines.budget import Budget, Reservation, Why
 from ds2.engines.chat import ChatEngine
-from ds2.engines.choices import Choice, usage_of
+from ds2.engines.choices import Came, Choice, usage_of
 from ds2.engines.coalescing import Coalescer, Draw, State
 from ds2.engines.flights import Abandoned, Flights
 from ds2.engines.hedging import Fate, Hedge
@@ -44,8 +44,8 @@ MAX_REPLY = 1_000_000
 sample_number: ContextVar[int] = ContextVar("ds2_sample", default=0)
 
 
-#: The choices of one request, None for each that did not come, and the seconds they took.
-Drawn: TypeAlias = tuple[Sequence[Choice | None], float]
+#: What came of the choices of one request, and the seconds it took.
+Drawn: TypeAlias = tuple[Sequence[Came], float]
 
 
 class CallLog(Protocol):
@@ -312,7 +312,7 @@ class LoggedEngine:
 
         return await hedge.race(call, may_ask_twice=reserved, ended=ended)
 
-    async def _send(self, question: Question, samples: Sequence[int]) -> Sequence[Choice | None]:
+    async def _send(self, question: Question, samples: Sequence[int]) -> Sequence[Came]:
         engine = self._engine()
         seed = samples[0] % (1 << 31) if self.backend.send_seed else question.request.config.seed
         if isinstance(engine, ChatEngine):
@@ -374,8 +374,8 @@ class SyncHalf:
         return {}
 
 
-def _there(choice: Choice | None) -> Choice:
-    if choice is None:  # what is asked for alone is there, or an error says why not
+def _there(choice: Came) -> Choice:
+    if not isinstance(choice, Choice):  # what is asked for alone is there, or an error says why not
         raise AssertionError("a request for one choice brought none")
     return choice
 

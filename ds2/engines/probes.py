@@ -13,6 +13,7 @@ from dspy import lm15
 
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.chat import ChatEngine
+from ds2.engines.choices import Choice
 from ds2.engines.native import NativeEngine
 from ds2.engines.retry import RetryPolicy
 from ds2.engines.thinking import text_of
@@ -120,8 +121,8 @@ class Probe:
             two = await self._retry.run(lambda: engine.draw(asked, seed=0, n=2))
         except lm15.LM15Error as error:  # of the endpoint itself the other probes tell
             return Finding("no", f"several choices are refused: {_first_line(error)}")
-        texts = {choice.text for choice in two if choice is not None}
-        if None in two:
+        texts = {choice.text for choice in two if isinstance(choice, Choice)}
+        if not all(isinstance(choice, Choice) for choice in two):
             return Finding("no", "one choice comes back however many are asked for")
         if len(texts) == 1:
             return Finding(

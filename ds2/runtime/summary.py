@@ -34,7 +34,8 @@ class RunSummary:
             each time, draws that share a request once.
         cancelled_calls: calls that were cancelled on the wire (their unit had become surplus, or the
             run ended): they brought no reply and may be billed.
-        failed_calls: calls that timed out, broke off, or brought what cannot be read: as much.
+        failed_calls: calls that timed out, broke off, or brought what cannot be read, choices of a
+            shared request among them: as much.
         surplus_calls: calls for units whose quota was full when their turn came.
         samples_per_row: answers drawn for each accepted row, those of rejected units counted.
         mean_agreement: over the accepted rows; None with none.

@@ -17,7 +17,7 @@ from scripted import Script
 from ds2.config import BudgetConfig
 from ds2.engines.booking import Booking
 from ds2.engines.budget import Amount, Budget, BudgetSpent, Lost
-from ds2.engines.choices import Choice
+from ds2.engines.choices import Choice, Spoiled
 from ds2.engines.coalescing import Coalescer, Draw
 from ds2.engines.limiter import Limiter
 from ds2.engines.lm import logged_lm
@@ -201,6 +201,44 @@ def test_choices_that_are_not_believed_are_paid() -> None:
     asyncio.run(work())
     # Of the three equal ones two are asked for again, each alone.
     assert (one.spent.calls, one.lost.failed) == (5, 2)
+
+
+@pytest.mark.parametrize("spoiled", [Spoiled(counted=True), Spoiled(counted=False), None], ids=str)
+def test_a_choice_that_was_written_is_paid_and_one_that_was_not_sent_is_free(spoiled: Any) -> None:
+    one = Budget(BudgetConfig(budget_tokens=100_000))
+
+    def brings(asked: Sequence[Draw]) -> list[Any]:
+        came = [Choice(f"reply {draw.sample}") for draw in asked]
+        return came if len(asked) < 3 else [came[0], spoiled, came[2]]
+
+    async def work() -> None:
+        shared = Choices(one, brings)
+        await asyncio.gather(*(shared.draw(sample) for sample in range(3)))
+
+    asyncio.run(work())
+    billed = spoiled is not None
+    assert (one.lost.failed, one.lost.cancelled) == (int(billed), 0)
+    # The most that one can come to is the whole of its limit, and its prompt.
+    assert (one.lost.tokens > 2048) == (spoiled == Spoiled(counted=False))
+    assert one.spent == one.lost.amount.plus(Amount(3, 6))  # a receipt of `Choices` is of 2 tokens
+    assert one._held == Amount()
+
+
+def test_the_tokens_of_a_spoiled_choice_whose_draw_was_cancelled_are_counted_once() -> None:
+    one = Budget(BudgetConfig(budget_tokens=100_000))
+    draws: list[asyncio.Task[Any]] = []
+
+    async def work() -> None:
+        def leave(asked: Sequence[Draw]) -> list[Any]:
+            draws[0].cancel()
+            return [Spoiled(counted=True), *(Choice(f"reply {d.sample}") for d in asked[1:])]
+
+        shared = Choices(one, leave)
+        draws.extend(asyncio.create_task(shared.draw(sample)) for sample in range(3))
+        await asyncio.gather(*draws, return_exceptions=True)
+
+    asyncio.run(work())
+    assert (one.spent, one.lost) == (Amount(3, 4), Lost(cancelled=1))
 
 
 def test_a_reply_that_came_after_its_draw_was_cancelled_is_counted_once() -> None:

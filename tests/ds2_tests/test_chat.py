@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from loopback_server import asked, odd_server, replying, saying
 
 from ds2.engines.chat import ChatEngine
-from ds2.engines.choices import Choice, Tokens, read_choices, shares
+from ds2.engines.choices import Choice, Spoiled, Tokens, read_choices, shares
 from ds2.engines.native import read_reply
 from ds2.engines.resolve import resolve_backend
 from ds2.engines.usage import sound_usage
@@ -183,6 +183,14 @@ def several(*texts: str | None, indices: Any = None, **usage: Any) -> dict[str, 
     return {"model": "m", "choices": choices, "usage": usage}
 
 
+def nulls(data: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a body with as many choices more that are null."""
+    return {**data, "choices": [*data["choices"], *[None] * number]}
+
+
+SPOILED = Spoiled(counted=False)
+
+
 @pytest.mark.parametrize(
     ("data", "texts"),
     [
@@ -191,15 +199,55 @@ def several(*texts: str | None, indices: Any = None, **usage: Any) -> dict[str, 
         (several("a", "b"), ["a", "b", None]),
         (several("a", "c", indices=[0, 2]), ["a", None, "c"]),
         (several("a", "b", "c", "d"), ["a", "b", "c"]),
-        (several("a", "b", "again", indices=[0, 1, 1]), ["a", "b", None]),
-        (several("a", None, "c"), ["a", None, "c"]),
+        (several("a", "b", "again", indices=[0, 1, 1]), ["a", "b", SPOILED]),
+        (several("a", "b", indices=[0, 7]), ["a", SPOILED, None]),
+        (several("a", None, "c"), ["a", SPOILED, "c"]),
+        (several(None, "c", indices=[1, 2]), [None, SPOILED, "c"]),
         (several("a", "b", indices=[None, None]), ["a", "b", None]),
+        (nulls(several("a"), 1), ["a", SPOILED, None]),
+        (nulls(several("a"), 9), ["a", SPOILED, SPOILED]),
+        (nulls(several("a", indices=[None]), 1), ["a", SPOILED, None]),
     ],
-    ids=["all", "shuffled", "fewer", "a-gap", "more", "one-twice", "broken-off", "no-index"],
+    ids=[
+        "all",
+        "shuffled",
+        "fewer",
+        "a-gap",
+        "more",
+        "one-twice",
+        "beyond",
+        "broken-off",
+        "broken-off-and-a-gap",
+        "no-index",
+        "null",
+        "nulls",
+        "null-and-no-index",
+    ],
 )
-def test_choices_are_told_apart_by_their_index(data: Any, texts: list[str | None]) -> None:
+def test_choices_are_told_apart_by_their_index_and_the_written_from_the_missing(
+    data: Any, texts: list[str | Spoiled | None]
+) -> None:
     read = read_choices(data, 3, model="m")
-    assert [choice and choice.text for choice in read] == texts
+    assert [c.text if isinstance(c, Choice) else c for c in read] == texts
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 30, "completion_tokens": 8}, True),
+        ({"prompt_tokens": 30}, False),
+        ({}, False),
+    ],
+    ids=["reported", "of the prompt alone", "not reported"],
+)
+def test_the_tokens_of_a_spoiled_choice_are_in_the_shares_where_they_are_reported(
+    usage: dict[str, int], counted: bool
+) -> None:
+    read = read_choices(several("aa", None, "bb", **usage), 4, model="m", provider="openai")
+    assert read[1::2] == [Spoiled(counted), None]
+    came = [choice for choice in read if isinstance(choice, Choice)]
+    assert sum(choice.tokens.input or 0 for choice in came) == usage.get("prompt_tokens", 0)
+    assert sum(choice.tokens.output or 0 for choice in came) == usage.get("completion_tokens", 0)
 
 
 def test_a_reply_without_any_choice_that_can_be_read_is_the_weather() -> None:

@@ -384,6 +384,44 @@ def test_usage_of_shared_requests_sums_to_what_the_server_reported() -> None:
     assert sum(r.output_tokens or 0 for r in receipts) == reported[0]["completion_tokens"]
 
 
+@pytest.mark.parametrize("reported", [True, False], ids=["usage reported", "usage not reported"])
+def test_a_budget_counts_every_choice_that_a_server_wrote_and_its_tokens_once(
+    reported: bool,
+) -> None:
+    """Of three choices one can be read, one is null and one is not sent; then two can be read."""
+    told: list[int] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        n = (await request.json()).get("n", 1)
+        readable = n if told else 1
+        choices = [
+            {"index": at, "message": {"role": "assistant", "content": f"reply {len(told)} {at}"}}
+            for at in range(readable)
+        ]
+        written = readable if told else 2
+        usage = {"prompt_tokens": 50, "completion_tokens": 7 * written}
+        told.append(50 + 7 * written)
+        body = {"model": "m", "choices": [*choices, *[None] * (written - readable)]}
+        return web.json_response(body | ({"usage": usage} if reported else {}))
+
+    budget = Budget(BudgetConfig(budget_tokens=100_000))
+    with odd_server(handle) as (url, odd):
+        backend = resolve_backend("m", api_base=url, environ={}, max_tokens=500)
+        lm = logged_lm(backend, coalesce="on", budget=budget)
+
+        async def work() -> list[Any]:
+            return await asyncio.gather(*(lm.acall("hi", rollout_id=i) for i in range(3)))
+
+        asyncio.run(work())
+    assert [sent.body.get("n", 1) for sent in odd.sent] == [3, 2]
+    assert (budget.spent.calls, budget.lost.failed, budget.lost.cancelled) == (4, 1, 0)
+    if reported:
+        assert budget.spent.tokens == sum(told)
+        assert budget.lost.tokens == 0
+    else:
+        assert budget.spent.tokens > budget.lost.tokens > 500
+
+
 def test_each_sample_of_a_shared_request_counts_against_the_budget() -> None:
     with served(faulty_server(Faults())) as server:
         backend = resolve_backend("simulated", api_base=server.url, environ={})
