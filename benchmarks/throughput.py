@@ -231,16 +231,19 @@ async def chain(lm: Any, width: int, seconds: float, context: Any) -> Rate:
 
 async def ours(url: str, width: int, seconds: float, *, stored: bool) -> Rate:
     """Return the rate of our language model: as a run has it, or as `make_lm` gives it."""
+    from ds2.config import BudgetConfig
     from ds2.engines.lm import engine_of, limiter_for, logged_lm
     from ds2.engines.logged import MemoryLog
     from ds2.engines.resolve import resolve_backend
+    from ds2.runtime.budgets import open_budget
     from ds2.runtime.quiet import quiet_dspy
     from ds2.store import RunStore
 
     backend = resolve_backend("simulated", api_base=url, concurrency=width, environ={})
     with tempfile.TemporaryDirectory() as folder:
         log: Any = RunStore(Path(folder)) if stored else MemoryLog()
-        lm = logged_lm(backend, log=log, limiter=limiter_for(backend, width))
+        budget = open_budget(BudgetConfig(), {"program": backend}, log) if stored else None
+        lm = logged_lm(backend, log=log, limiter=limiter_for(backend, width), budget=budget)
         try:
             return await chain(lm, width, seconds, quiet_dspy("chat") if stored else quiet())
         finally:

@@ -129,6 +129,8 @@ class Committer:
     ) -> None:
         self._connection = connection
         self._added, self._failed = added, failed
+        #: Called, on the thread, before replies are committed; what it queues goes with them.
+        self.with_replies: Callable[[], object] = lambda: None
         self._failure: Exception | None = None
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
@@ -181,6 +183,9 @@ class Committer:
         while not closing:
             batch = [self._queue.get()]
             self._gather(batch)
+            if any(write is not None and isinstance(write.work, Reply) for write in batch):
+                self.with_replies()
+                self._drain(batch)
             closing = None in batch
             self._commit([write for write in batch if write is not None])
 

@@ -86,6 +86,7 @@ class RunStore:
         self._usage: dict[str, list[int]] = {}
         self._connections: list[sqlite3.Connection] = []
         self._committer: Committer | None = None
+        self._lasts: list[Callable[[], object]] = []
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -276,17 +277,29 @@ class RunStore:
     def note_meta(self, values: Mapping[str, Any]) -> Future[None]:
         """Queue what the run says of itself."""
         rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in values.items()]
-        return self._submit(
-            lambda c: c.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows) and None
-        )
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+        return self._submit(write)
 
     def flush(self) -> None:
         """Wait until everything queued so far is committed."""
         self._submit(lambda _: None).result()
 
+    def with_replies(self, work: Callable[[], object]) -> None:
+        """Have `work` done before replies are committed: what it queues goes with them."""
+        self._writing().with_replies = work
+
+    def at_close(self, work: Callable[[], object]) -> None:
+        """Have `work` done before the store is closed, which may still queue what there is to write."""
+        self._lasts.append(work)
+
     def close(self) -> None:
         """Write out whatever waits, then let go of the files and the lock."""
         if self._committer is not None:
+            while self._lasts and self._committer.alive:
+                self._lasts.pop()()
             self._committer.close()
         self._release()
 

@@ -58,12 +58,14 @@ def tokens_note(stages: Mapping[str, Mapping[str, int]]) -> str:
     return f"{note}; {unreported:,} calls did not report theirs" if unreported else note
 
 
-def lost_calls(cancelled: int, failed: int) -> Iterator[Line]:
+def lost_calls(cancelled: int, failed: int, killed: int) -> Iterator[Line]:
     """Yield the line on calls that brought no reply and may be billed, where there are any."""
-    counts = {"cancelled": cancelled, "failed": failed}
+    counts = {"cancelled": cancelled, "failed": failed, "killed": killed}
     whys = reasons({why: number for why, number in counts.items() if number})
     if whys:
-        yield "lost calls", f"{cancelled + failed:,}", f"{whys}: no reply, and may be billed"
+        most = " at most" if killed else ""
+        lost = f"{cancelled + failed + killed:,}"
+        yield "lost calls", lost, f"{whys}{most}: no reply, and may be billed"
 
 
 def clock(seconds: float) -> str:

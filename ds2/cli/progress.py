@@ -250,7 +250,7 @@ def _lines(summary: RunSummary) -> list[tuple[str, str, str]]:
         ("surplus", f"{ledger['surplus']:,}", _surplus_note(summary)),
         ("pending", f"{sum(ledger['pending'].values()):,}", reasons(ledger["pending"])),
         ("calls", f"{summary.calls:,}", by_stage),
-        *lost_calls(summary.cancelled_calls, summary.failed_calls),
+        *lost_calls(summary.cancelled_calls, summary.failed_calls, summary.killed_calls),
         ("tokens", f"{tokens:,}", tokens_note(summary.stages)),
         ("cost", dollars(summary.cost_usd, summary.cost_at_least_usd), _cost_note(summary)),
         ("samples an accepted row", rows, "all answers drawn, over the rows accepted"),

@@ -85,7 +85,7 @@ def _spent(status: RunStatus) -> Iterator[Line]:
     by_stage = ", ".join(f"{name} {stage['calls']:,}" for name, stage in status.stages.items())
     cost, row_usd = status.cost, status.row_usd
     yield "calls", f"{status.calls:,}", by_stage
-    yield from lost_calls(status.cancelled_calls, status.failed_calls)
+    yield from lost_calls(status.cancelled_calls, status.failed_calls, status.killed_calls)
     yield "tokens", f"{tokens:,}", tokens_note(status.stages)
     each = "" if row_usd is None else f"{dollars(row_usd)} an accepted row"
     yield "cost", dollars(cost.usd, cost.at_least_usd), each

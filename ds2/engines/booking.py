@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ds2.engines.budget import Meter, Reservation, Why
+from ds2.engines.amounts import Why
+from ds2.engines.budget import Meter, Reservation
 from ds2.engines.question import Question
 from signatures.receipts import Receipt
 
@@ -59,6 +60,15 @@ class Booking:
     def sent(self) -> None:
         """Note that an attempt is on the wire."""
         self._on_wire = True
+        if self._held is not None:
+            self._meter.send(self._held)
+
+    def unsent(self) -> None:
+        """Note that the attempt never got on the wire, though it was about to."""
+        if self._lost is not None:
+            self._meter.take_back(self._lost)
+            self._lost = None
+        self.failed(None)
 
     def failed(self, lost: Why | None, *, counted: bool = False) -> None:
         """Note that the attempt brought no reply.
@@ -67,11 +77,14 @@ class Booking:
             lost: why it may be billed; None where it cannot be.
             counted: its tokens are among those of other replies, so that the call alone counts.
         """
-        if lost is not None and self._on_wire and self._held is not None:
-            self._meter.release(self._held, lost, counted=counted)
-            self._held = None
+        if self._held is not None:
+            if lost is not None and self._on_wire:
+                self._meter.release(self._held, lost, counted=counted)
+                self._held = None
+            else:
+                self._meter.unsend(self._held)
         elif counted and self._lost is not None:
-            self._meter.take_back_tokens(self._lost)
+            self._meter.take_back(self._lost, calls=False)
             self._lost = None
         self._on_wire = False
 

@@ -4,7 +4,8 @@ Before a call goes out, the most it can come to is reserved: a call, the bytes o
 tokenizer never makes more tokens than bytes) and its limit on the reply. The reply settles the
 reservation at what was used. A call that does not fit waits while others are in flight, for they
 will bring most of theirs back; when nothing is, the budget is spent. So a run goes on, with fewer and
-fewer calls at once, to within one call of the line.
+fewer calls at once, to within one call of the line. What is sent is claimed in the store of the run
+before (`ds2.engines.claim`), so that this holds over kills, too.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from ds2.config import BudgetConfig
+from ds2.engines.amounts import Amount, Lost, Why
 from ds2.engines.base import Backend
+from ds2.engines.claim import Claim, Limits, Standing
 from ds2.engines.limiter import place
 from signatures.receipts import Receipt
 
 # Tokens that a server's chat template adds to what is sent; where one adds more, it is learnt.
 TEMPLATE_TOKENS = 128
 _RECENT = 64  # calls whose duration says how long before the end of its time a run asks its last
+_NOTHING = Amount()
 _LATE = 0.25  # share of the time at most that this takes
 
 
@@ -36,60 +40,13 @@ class BudgetSpent(BaseException):
     """
 
 
-class Amount(NamedTuple):
-    """Something spent, reserved or allowed."""
-
-    calls: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-
-    def plus(self, other: Amount) -> Amount:
-        """Return both together."""
-        return Amount(self.calls + other.calls, self.tokens + other.tokens, self.usd + other.usd)
-
-    def less(self, other: Amount) -> Amount:
-        """Return this without the other."""
-        return Amount(self.calls - other.calls, self.tokens - other.tokens, self.usd - other.usd)
-
-
-#: Why a call that may be billed brought no reply: we gave it up, or the weather took it.
-Why: TypeAlias = Literal["cancelled", "failed"]
-
-
-class Lost(NamedTuple):
-    """What calls that brought no reply may be billed for, at the most that they could come to.
-
-    Args:
-        cancelled: calls that were cancelled on the wire.
-        failed: calls that timed out, broke off, or brought what cannot be read.
-        tokens, usd: of both.
-    """
-
-    cancelled: int = 0
-    failed: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-
-    @property
-    def amount(self) -> Amount:
-        """Return all of it as an amount."""
-        return Amount(self.cancelled + self.failed, self.tokens, self.usd)
-
-    def plus(self, why: Why, amount: Amount) -> Lost:
-        """Return it with one loss more."""
-        cancelled, failed = self.cancelled, self.failed
-        if why == "cancelled":
-            cancelled += amount.calls
-        else:
-            failed += amount.calls
-        return Lost(cancelled, failed, self.tokens + amount.tokens, self.usd + amount.usd)
-
-
-class Held(NamedTuple):
-    """A reservation: how much, and since when."""
+@dataclass(slots=True)
+class Held:
+    """A reservation: how much, since when, and whether its call is on the wire."""
 
     amount: Amount
     since_s: float
+    sent: bool = False
 
 
 @dataclass(slots=True, order=True)
@@ -106,12 +63,14 @@ class Budget:
     """At most so many calls, tokens and dollars over the life of a run, and minutes of this process.
 
     It fails closed: a call that was cancelled on the wire, or whose reply got lost, may be billed and
-    stays spent. Thread-safe, over any number of event loops.
+    stays spent; so does, with a `claim`, what was in flight when a process was killed. Thread-safe,
+    over any number of event loops.
 
     Args:
         config: the limits; None for none.
         spent: what earlier processes have used, without what they lost.
         lost: what they lost.
+        claim: tells the store of what is used before it is; None where no store outlives the process.
         clock: a steady clock, seconds.
     """
 
@@ -121,10 +80,11 @@ class Budget:
         *,
         spent: Amount | None = None,
         lost: Lost | None = None,
+        claim: Claim | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         config = config or BudgetConfig()
-        self._limits = (config.budget_calls, config.budget_tokens, config.budget_usd)
+        self._limits: Limits = (config.budget_calls, config.budget_tokens, config.budget_usd)
         self._minutes, self._clock, self._began_s = config.budget_minutes, clock, clock()
         self.lost = lost or Lost()  # over all processes
         self.stopped_by: str | None = None  # calls, tokens, usd or minutes
@@ -132,6 +92,11 @@ class Budget:
         self._spent = (spent or Amount()).plus(self.lost.amount)
         self._held = Amount()
         self._in_flight = 0
+        self._claim = claim
+        # Of what is held, that which is on the wire, and its most since the mark was set; without a
+        # claim neither is noted.
+        self._wire = self._peak = Amount()
+        self._on_wire = 0
         self._waiters: list[_Waiter] = []
         self._arrivals = 0
         self._durations: deque[float] = deque(maxlen=_RECENT)
@@ -193,6 +158,53 @@ class Budget:
             if self._waiters or self._out_of(need) is not None or not self._fits(need):
                 return None
             return self._take(need)
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nothing is on the wire."""
+        return self._on_wire == 0
+
+    def send(self, held: Held) -> None:
+        """Note that the call of a reservation is on the wire, as soon as `covered` has returned."""
+        if self._claim is None:
+            return
+        with self._lock:
+            held.sent = True
+            self._wire = self._wire.plus(held.amount)
+            self._peak = self._peak.most(self._wire)
+            self._on_wire += 1
+
+    def unsend(self, held: Held) -> None:
+        """Note that the call of a reservation, which stays, is not on the wire any more."""
+        with self._lock:
+            self._off_wire(held)
+
+    async def covered(self) -> None:
+        """Wait until the store has it that what is on the wire may be used; mostly it has.
+
+        Raises:
+            StoreError: the store cannot be written any more.
+        """
+        if self._claim is None:
+            return
+        with self._lock:
+            used = self._spent.plus(self._wire)
+            covered = self._claim.covers(used)
+        while not covered:
+            self._move_claim(self._claim, used)
+            await self._claim.moved()
+            with self._lock:
+                covered = self._claim.covers(used)
+
+    def renew_claim(self) -> None:
+        """Queue for the store what may be used from now on, where anything was sent before."""
+        if self._claim is not None and self._claim.made:
+            self._move_claim(self._claim)
+
+    def _move_claim(self, claim: Claim, used: Amount = _NOTHING) -> None:
+        with self._lock:
+            if claim.move(used, Standing(self._spent, self._peak, self._limits)):
+                self._peak = self._wire
 
     def settle(self, held: Held, used: Amount) -> None:
         """Book what a call really used in the place of its reservation."""
@@ -261,7 +273,14 @@ class Budget:
         self._in_flight -= 1
         # Sums of fractions drift: with nothing in flight nothing is held.
         self._held = self._held.less(held.amount) if self._in_flight else Amount()
+        self._off_wire(held)
         self._serve()
+
+    def _off_wire(self, held: Held) -> None:
+        if held.sent:
+            held.sent = False
+            self._on_wire -= 1
+            self._wire = self._wire.less(held.amount) if self._on_wire else Amount()
 
     def _serve(self) -> None:
         """Let waiters go on in their order while they fit; turn away what never will."""
@@ -354,6 +373,15 @@ class Meter:
         read, written = sent_bytes + self._template, replies * (limit + self._beyond)
         return Amount(replies, read + written, self._usd(read, written)), sent_bytes, limit
 
+    def send(self, reservation: Reservation) -> None:
+        """Note that a request is on the wire; see `Budget.send`. What stays in this process is on none."""
+        if self._backend.remote:
+            self.budget.send(reservation.held)
+
+    def unsend(self, reservation: Reservation) -> None:
+        """Note that a request is to be sent once more, and is not on the wire now."""
+        self.budget.unsend(reservation.held)
+
     def settle(self, reservation: Reservation, receipts: Iterable[Receipt]) -> None:
         """Book the replies to a request in the place of its reservation."""
         used = Amount()
@@ -381,9 +409,10 @@ class Meter:
         """Book a reply to a request that was lost as cancelled, in the place of what it could be."""
         self.budget.recover(reservation.held.amount, self._used(receipt, reservation))
 
-    def take_back_tokens(self, reservation: Reservation) -> None:
-        """Count the call alone of a request that was lost: its tokens are among those of others."""
-        self.budget.recover(reservation.held.amount._replace(calls=0), Amount())
+    def take_back(self, reservation: Reservation, *, calls: bool = True) -> None:
+        """Count nothing of a request that was lost as cancelled, or its call alone."""
+        lost = reservation.held.amount
+        self.budget.recover(lost if calls else lost._replace(calls=0), Amount())
 
     def unreported(self, sent_bytes: int, said_bytes: int, limit: int, calls: int = 1) -> Amount:
         """Return what calls that did not report their usage count as.

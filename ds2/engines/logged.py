@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import replace
@@ -19,9 +19,10 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from dspy.lm15 import Message, Request, Response, TextPart, ThinkingPart, Usage
 
+from ds2.engines.amounts import Why
 from ds2.engines.base import AsyncEngine, Backend
 from ds2.engines.booking import Booking, renew_any
-from ds2.engines.budget import Budget, Reservation, Why
+from ds2.engines.budget import Budget, Reservation
 from ds2.engines.chat import ChatEngine
 from ds2.engines.choices import Came, Choice, usage_of
 from ds2.engines.coalescing import Coalescer, Draw, State
@@ -46,6 +47,9 @@ sample_number: ContextVar[int] = ContextVar("ds2_sample", default=0)
 
 #: What came of the choices of one request, and the seconds it took.
 Drawn: TypeAlias = tuple[Sequence[Came], float]
+
+#: Called when a request may go out: waits until the store knows of it, and returns its draws.
+Go: TypeAlias = Callable[[], Awaitable[Sequence[Draw]]]
 
 
 class CallLog(Protocol):
@@ -241,10 +245,16 @@ class LoggedEngine:
         """
         asked, choices = list(known), len(known)
 
-        def go() -> Sequence[Draw]:
+        async def go() -> Sequence[Draw]:
             asked[:] = take()
             for draw in asked:
                 draw.booking.sent()
+            try:
+                await self.meter.budget.covered()
+            except BaseException:
+                for draw in asked:
+                    draw.booking.unsent()
+                raise
             return asked
 
         async def attempt() -> Drawn:
@@ -262,11 +272,9 @@ class LoggedEngine:
         unknown = self.coalescer is not None and self.coalescer.state == "unknown"
         return await self.retry.run(attempt, once=unknown and choices > 1)
 
-    async def _attempt(
-        self, question: Question, go: Callable[[], Sequence[Draw]], choices: int
-    ) -> Drawn:
+    async def _attempt(self, question: Question, go: Go, choices: int) -> Drawn:
         async with self.limiter.slot(len(question.prompt), choices) as slot:
-            samples = [draw.sample for draw in go()]
+            samples = [draw.sample for draw in await go()]
             self.requests += 1
             try:
                 drawn = await self._send(question, samples)
@@ -276,16 +284,17 @@ class LoggedEngine:
             slot.answered(usage_of(drawn))
             return drawn, time.monotonic() - (slot.sent_s or 0.0)
 
-    async def _hedged(
-        self, hedge: Hedge, question: Question, go: Callable[[], Sequence[Draw]], choices: int
-    ) -> Drawn:
+    async def _hedged(self, hedge: Hedge, question: Question, go: Go, choices: int) -> Drawn:
         asked: list[Draw] = []
         second: list[Reservation] = []
 
         async def call(on_wire: Callable[[], None]) -> Drawn:
-            def same() -> Sequence[Draw]:
+            async def same() -> Sequence[Draw]:
                 if not asked:
-                    asked.extend(go())
+                    asked.extend(await go())
+                else:
+                    self.meter.send(second[0])
+                    await self.meter.budget.covered()
                 on_wire()
                 return asked
 

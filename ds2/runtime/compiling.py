@@ -243,7 +243,6 @@ def open_compile(
             for model in models.values():
                 run_sync(engine_of(model).aclose())
                 model.engine.close()
-            keep_lost(store, budget)
 
 
 def _run_request(request: CompileRequest) -> RunRequest:

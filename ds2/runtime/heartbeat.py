@@ -282,6 +282,7 @@ class Heartbeat:
             "new_calls": self._store.added,
             "cancelled_calls": self._budget.lost.cancelled,
             "failed_calls": self._budget.lost.failed,
+            "killed_calls": self._budget.lost.killed,
             "stopped_by": self._budget.stopped_by,
             "rate": None if rate is None else {k: round(v, 2) for k, v in rate._asdict().items()},
             "time_left_s": time_left_s(progress, unit_calls, rate),

@@ -301,6 +301,7 @@ class _Job:
             requests=sum(engine.requests for engine in self.engines),
             cancelled_calls=self.budget.lost.cancelled,
             failed_calls=self.budget.lost.failed,
+            killed_calls=self.budget.lost.killed,
             surplus_calls=surplus_calls(store, self.ledger),
             samples_per_row=draws / accepted if accepted else None,
             mean_agreement=agreement / accepted if accepted else None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ds2.config import preset
 from ds2.lock import is_running
+from ds2.runtime.budgets import killed_calls
 from ds2.runtime.costs import Cost, run_cost, total
 from ds2.runtime.heartbeat import CUT_SHORT, HISTORY, META
 from ds2.runtime.lastword import LastWord
@@ -47,7 +48,8 @@ class RunStatus:
         silent_s: seconds without a sign from a process that holds the run; None within the usual.
         stopped_by: the budget that ended it: calls, tokens, usd or minutes.
         worked_s: seconds that all its processes worked, together; None where none has said.
-        cancelled_calls, failed_calls: calls that brought no reply and may be billed, as in its summary.
+        cancelled_calls, failed_calls, killed_calls: calls that brought no reply and may be billed, as
+            in its summary; of one that was killed with those it may have had in flight.
     """
 
     folder: str
@@ -75,6 +77,7 @@ class RunStatus:
     worked_s: float | None = None
     cancelled_calls: int = 0
     failed_calls: int = 0
+    killed_calls: int = 0
 
     @property
     def calls(self) -> int:
@@ -145,6 +148,7 @@ def read_status(folder: Path, *, calendar_s: Callable[[], float] = time.time) ->
             worked_s=_worked_s(meta, beat),
             cancelled_calls=beat.get("cancelled_calls", 0),
             failed_calls=beat.get("failed_calls", 0),
+            killed_calls=killed_calls(store, running=running),
         )
 
 

@@ -36,6 +36,7 @@ class RunSummary:
             run ended): they brought no reply and may be billed.
         failed_calls: calls that timed out, broke off, or brought what cannot be read, choices of a
             shared request among them: as much.
+        killed_calls: at most so many were in flight when a process of the run ended without a word.
         surplus_calls: calls for units whose quota was full when their turn came.
         samples_per_row: answers drawn for each accepted row, those of rejected units counted.
         mean_agreement: over the accepted rows; None with none.
@@ -64,6 +65,7 @@ class RunSummary:
     requests: int
     cancelled_calls: int
     failed_calls: int
+    killed_calls: int
     surplus_calls: int
     samples_per_row: float | None
     mean_agreement: float | None

@@ -15,8 +15,9 @@ from loopback_server import odd_server
 from scripted import Script
 
 from ds2.config import BudgetConfig
+from ds2.engines.amounts import Amount, Lost
 from ds2.engines.booking import Booking
-from ds2.engines.budget import Amount, Budget, BudgetSpent, Lost
+from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.choices import Choice, Spoiled
 from ds2.engines.coalescing import Coalescer, Draw
 from ds2.engines.limiter import Limiter

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2.config import BudgetConfig
+from ds2.engines.amounts import Amount, Lost
 from ds2.engines.base import Backend
-from ds2.engines.budget import TEMPLATE_TOKENS, Amount, Budget, BudgetSpent, Held, Lost
+from ds2.engines.budget import TEMPLATE_TOKENS, Budget, BudgetSpent, Held
 from ds2.engines.limiter import place
 from ds2.engines.prices import given_price
 from ds2.engines.teacher import simulated_backend

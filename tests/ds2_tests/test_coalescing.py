@@ -18,8 +18,9 @@ from scripted import Script
 from small_runs import dataset_bytes, go, summary_of, teacher_server
 
 from ds2.config import BudgetConfig
+from ds2.engines.amounts import Amount
 from ds2.engines.booking import Booking
-from ds2.engines.budget import Amount, Budget, BudgetSpent
+from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.choices import Choice
 from ds2.engines.coalescing import MOST, Coalescer, Draw, State
 from ds2.engines.limiter import Limiter

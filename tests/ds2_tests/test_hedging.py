@@ -13,7 +13,8 @@ from scripted import Call, Script
 from small_runs import dataset_bytes, go, summary_of, teacher_server
 
 from ds2.config import BudgetConfig
-from ds2.engines.budget import Amount, Budget, BudgetSpent
+from ds2.engines.amounts import Amount
+from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.hedging import FACTOR, LEAST, Hedge
 from ds2.engines.limiter import Limiter
 from ds2.engines.logged import LoggedEngine, MemoryLog, sample_number

@@ -16,7 +16,8 @@ from dspy.utils.exceptions import LMError
 from scripted import Call, Script, said
 
 from ds2.config import BudgetConfig
-from ds2.engines.budget import Amount, Budget, BudgetSpent
+from ds2.engines.amounts import Amount
+from ds2.engines.budget import Budget, BudgetSpent
 from ds2.engines.limiter import Limiter, place
 from ds2.engines.lm import engine_of, logged_lm, neutral_name
 from ds2.engines.logged import LoggedEngine, MemoryLog, SyncHalf, sample_number

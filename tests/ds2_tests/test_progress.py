@@ -45,6 +45,7 @@ SUMMARY = RunSummary(
     surplus_calls=490,
     cancelled_calls=0,
     failed_calls=0,
+    killed_calls=0,
     samples_per_row=6.666,
     mean_agreement=0.875,
     fingerprint="f",

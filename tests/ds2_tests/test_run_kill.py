@@ -16,6 +16,8 @@ from counting_server import Counting, counting_server, logged_keys
 from forked_runs import Forks
 from small_runs import adds_up, dataset_bytes, summary_of
 
+from ds2.runtime.status import read_status
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 TARGET = 18
@@ -76,6 +78,28 @@ def test_kills_at_random_moments_lose_no_logged_call_and_change_no_byte(
     assert asked_from[-1][1]
     for at, logged in asked_from:
         assert not logged & set(server.keys[at:])
+
+
+def test_kills_under_a_budget_of_calls_never_have_the_server_asked_for_more(
+    server: Counting, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    rng, limit, kills = random.Random(4), 130, 4
+    request = {**server.request, "budget_calls": limit}
+    begun, most_in_flight = len(server.keys), server.request["concurrency"]
+    with Forks(**server.request) as forks:
+        for _ in range(kills):
+            until, wait_s = len(server.keys) + rng.randint(1, 10), rng.random() * 0.01
+            pid = forks.start(tmp_path, **request)
+            forks.kill(pid, lambda until=until: len(server.keys) >= until, wait_s)
+    killed = read_status(tmp_path).killed_calls
+    assert 0 < killed <= kills * (most_in_flight + most_in_flight // 4)
+    stopped = server.finish(tmp_path, budget_calls=limit)
+    assert (stopped.status, stopped.stopped_by) == ("budget", "calls")
+    lost = stopped.cancelled_calls + stopped.failed_calls + stopped.killed_calls
+    assert (stopped.killed_calls, stopped.calls + lost) == (killed, limit)
+    assert limit - lost <= len(server.keys) - begun <= limit
+    assert server.finish(tmp_path).killed_calls == killed
+    assert dataset_bytes(tmp_path) == expected
 
 
 def test_ctrl_c_ends_with_130_says_how_to_go_on_and_changes_no_byte(
