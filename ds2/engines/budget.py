@@ -29,8 +29,8 @@ from signatures.receipts import Receipt
 # Tokens that a server's chat template adds to what is sent; where one adds more, it is learnt.
 TEMPLATE_TOKENS = 128
 _RECENT = 64  # calls whose duration says how long before the end of its time a run asks its last
-_NOTHING = Amount()
 _LATE = 0.25  # share of the time at most that this takes
+_NOTHING = Amount()
 
 
 class BudgetSpent(BaseException):

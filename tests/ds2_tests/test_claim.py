@@ -19,9 +19,12 @@ from ds2.config import BudgetConfig
 from ds2.engines.amounts import Amount, Lost
 from ds2.engines.budget import Budget, BudgetSpent, Held
 from ds2.engines.claim import Claim
-from ds2.engines.teacher import simulated_backend
+from ds2.engines.teacher import Teacher, simulated_backend
 from ds2.runtime.budgets import open_budget
 from ds2.runtime.status import read_status
+from ds2.server.app import SimulatedServer
+from ds2.server.protocol import ChatCall
+from ds2.server.serve import served
 from ds2.store import STORE_NAME, RunStore
 from signatures.receipts import Receipt
 
@@ -373,3 +376,18 @@ def test_every_call_of_a_run_is_claimed_before_it_is_sent(
     assert meddler.calls == summary.new_calls + summary.cancelled_calls
     assert summary.killed_calls == 0
     assert kept(tmp_path)["claim"] is None
+
+
+def test_every_choice_of_a_shared_request_is_claimed_before_it_is_asked_for(tmp_path: Path) -> None:
+    asked: list[int] = []
+    behind: list[int] = []
+
+    async def look(call: ChatCall) -> None:
+        asked.append(call.n)
+        behind.append(sum(asked) - kept(tmp_path)["claim"]["calls"])
+
+    with served(SimulatedServer(Teacher(0), hook=look)) as server:
+        summary = go(tmp_path, 6, model="simulated", api_base=server.url, coalesce="on")
+    assert max(asked) > 1
+    assert max(behind) <= 0
+    assert sum(asked) <= summary.new_calls + summary.cancelled_calls
