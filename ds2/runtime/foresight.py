@@ -53,7 +53,7 @@ class StageUse(NamedTuple):
 
     def times(self, number: float) -> StageUse:
         """Return so many times as much."""
-        return StageUse(*(number * value for value in self))
+        return StageUse(*[number * value for value in self])
 
 
 Use = Mapping[str, StageUse]
@@ -390,8 +390,8 @@ def _moments(vectors: Sequence[_Vector], weights: Sequence[float]) -> Moments:
             means.append(0.0)
             variances.append(0.0)
             continue
-        mean = sum(w * x for w, x in zip(weights, column, strict=True)) / whole
-        square = sum(w * (x - mean) ** 2 for w, x in zip(weights, column, strict=True)) / whole
+        mean = sum([w * x for w, x in zip(weights, column, strict=True)]) / whole
+        square = sum([w * (x - mean) ** 2 for w, x in zip(weights, column, strict=True)]) / whole
         means.append(mean)
         variances.append(square)
     return Moments(tuple(means), tuple(variances))

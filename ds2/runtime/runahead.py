@@ -111,13 +111,14 @@ def _play(
 ) -> Started:
     groups = [_Group(need, rate, []) for need, rate in zip(needs, rates, strict=True)]
     turns = range(len(groups))
+    sizes = [0] * len(groups)  # units that each has started
     flights: list[tuple[float, int, int, bool]] = []
     now = 0.0
     good, ended = known
     while any(group.kept < group.need for group in groups) and ended - known[1] < most:
         believed = (good + PRIOR_ACCEPTED) / (ended + PRIOR_DECIDED)
         while len(flights) < concurrency:
-            behind = sorted(turns, key=lambda turn: len(groups[turn].outcomes))
+            behind = sorted(turns, key=sizes.__getitem__)
             chosen = next((turn for turn in behind if groups[turn].may_start(believed)), None)
             if chosen is None:
                 break
@@ -126,6 +127,7 @@ def _play(
             takes = rng.uniform(0.5, 1.5) * (1.0 if row else slower)
             heapq.heappush(flights, (now + takes, chosen, len(group.outcomes), row))
             group.outcomes.append(None)
+            sizes[chosen] += 1
             group.unknown += 1
         now, chosen, number, row = heapq.heappop(flights)
         group = groups[chosen]

@@ -76,19 +76,20 @@ def play_vote(decide: Decide, voter: Voter, rng: random.Random) -> PlayedVote:
     sure = rng.betavariate(_ALIKE * voter.agreement, _ALIKE * (1 - voter.agreement))
     usual = [_Key(rng.random(), answer) for answer in range(1 + _WRONG)]
     drawn: list[_Key] = []
+    votes = [0] * (1 + _WRONG)
     compared: set[tuple[_Key, _Key]] = set()
     requests = waves = 0
     while True:
         if voter.worded is not None:
             _compare(set(drawn), compared)
-        votes = Counter(key.answer for key in drawn)
-        decision = decide(Counts(tuple(sorted(votes.values(), reverse=True))))
+        decision = decide(Counts(tuple(sorted(filter(None, votes), reverse=True))))
         if decision.draw == 0:
             return PlayedVote(decision.accepted, len(drawn), requests, waves, len(compared))
         requests += _requests(voter, wave=waves, first=len(drawn), draws=decision.draw)
         waves += 1
         for _ in range(decision.draw):
             key = usual[0 if rng.random() < sure else rng.randrange(1, 1 + _WRONG)]
+            votes[key.answer] += 1
             own = rng.random() < (voter.worded or 0.0)
             drawn.append(key._replace(text=rng.random()) if own else key)
 

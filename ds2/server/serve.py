@@ -78,11 +78,10 @@ def served(server: SimulatedServer, *, host: str = "127.0.0.1", port: int = 0) -
     up = threading.Event()
 
     def run() -> None:
-        asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(_serve(server.app, sock, up.set, stop))
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(_serve(server.app, sock, up.set, stop))
         finally:
-            loop.close()
             up.set()
 
     thread = threading.Thread(target=run, name="ds2-server", daemon=True)
