@@ -193,6 +193,11 @@ class RunStore:
         rows = self._all("SELECT state, reason, count(*) FROM units GROUP BY 1, 2 ORDER BY 1, 2")
         return {(state, reason): number for state, reason, number in rows}
 
+    @property
+    def calls(self) -> int:
+        """Return how many replies are in the log."""
+        return sum(usage.calls for usage in self.usage().values())
+
     def usage(self) -> dict[str, Usage]:
         """Return what each stage has cost, over all processes that worked on this run."""
         # Counted along while writing: a run asks for it often, and a log of a million calls is long.

@@ -70,7 +70,7 @@ def killed_calls(store: RunStore, *, running: bool) -> int:
     lost = _lost(store)
     if running:
         return lost.killed
-    spent = Amount(sum(usage.calls for usage in store.usage().values()))
+    spent = Amount(store.calls)
     return lost.killed + _left(store, spent.plus(lost.amount)).calls
 
 

@@ -215,7 +215,7 @@ def open_compile(
         if on_notice is not None:
             for notice in notices:
                 on_notice(notice)
-        logged = _calls(store)
+        logged = store.calls
         budget = open_budget(request.budget, backends, store)
         limiters: dict[tuple[str, str], Limiter] = {}
         models = {}
@@ -238,7 +238,7 @@ def open_compile(
         except BudgetSpent as spent:
             raise _spent(request, budget, store) from spent
         except EndpointGone as gone:
-            raise _gone(gone, answered=_calls(store) > 0) from gone.error
+            raise _gone(gone, answered=store.calls > 0) from gone.error
         finally:
             for model in models.values():
                 run_sync(engine_of(model).aclose())
@@ -304,10 +304,6 @@ def _limiter(
     )
 
 
-def _calls(store: RunStore) -> int:
-    return sum(usage.calls for usage in store.usage().values())
-
-
 def _spent(request: CompileRequest, budget: Budget, store: RunStore) -> RunStoppedError:
     used = store.usage().values()
     # A budget that is held by calls alone does not count tokens.
@@ -318,7 +314,7 @@ def _spent(request: CompileRequest, budget: Budget, store: RunStore) -> RunStopp
         unit=str(request.out),
         name="what was used",
         rule=f"stay within --budget-{budget.stopped_by}",
-        value=f"{_calls(store):,} calls, {tokens:,} tokens",
+        value=f"{store.calls:,} calls, {tokens:,} tokens",
         todo="Give the same command with a larger one: what was asked costs nothing again.",
     )
 

@@ -139,7 +139,7 @@ async def run(
         if avoided:  # relative paths are of here
             store.set_meta({"folder": str(Path.cwd())})
         keep_changes(request.program, request.out)
-        logged = _calls(store)
+        logged = store.calls
         budget = open_budget(request.budget, backends, store)
         engines = connect(
             program,
@@ -239,7 +239,7 @@ class _Job:
         work = ProgramWork(
             self.program,
             self.backends,
-            answered=lambda: _calls(self.store) > 0,
+            answered=lambda: self.store.calls > 0,
             screens=self.screening.own,
         )
         with work.failures("keywords"):
@@ -281,7 +281,7 @@ class _Job:
         self, ended: _Ended, logged: int, began_s: float, problem: str | None
     ) -> RunSummary:
         store, request = self.store, self.request
-        stages, calls, cost = stage_usage(store), _calls(store), total(run_cost(store))
+        stages, calls, cost = stage_usage(store), store.calls, total(run_cost(store))
         accepted = self.ledger.accepted
         draws = stages.get("answers", {}).get("calls", 0)
         agreement = self.progress.agreement_sum
@@ -500,7 +500,3 @@ class _Job:
         yield from self.screening.notices()
         if self.keywords and not self.ledger.accepted:
             yield "No row was accepted, so no Parquet file was written."
-
-
-def _calls(store: RunStore) -> int:
-    return sum(usage.calls for usage in store.usage().values())

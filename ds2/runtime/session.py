@@ -363,7 +363,7 @@ def claim(
             stored,
             ours,
             folder=store.folder,
-            logged_calls=sum(usage.calls for usage in store.usage().values()),
+            logged_calls=store.calls,
             accept_new_prompts=request.accept_new_prompts,
         )
     store.set_meta({"identity": ours})
